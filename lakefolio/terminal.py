@@ -12,7 +12,17 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeGuard
 
-__all__ = ["UNSEEN", "cell_count", "digits", "printable_numbers", "shown_value", "text_of", "visible", "visible_json"]
+__all__ = [
+    "UNSEEN",
+    "cell_count",
+    "digits",
+    "padded",
+    "printable_numbers",
+    "shown_value",
+    "text_of",
+    "visible",
+    "visible_json",
+]
 
 UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 """Letters and marks that show nothing; Unicode lists them as default ignorable."""
@@ -114,6 +124,11 @@ def cell_count(text: str) -> int:
         return len(text)
     marks = sum(unicodedata.category(one) in ("Mn", "Me", "Cf") for one in text)
     return len(text) + sum(unicodedata.east_asian_width(one) in ("W", "F") for one in text) - marks
+
+
+def padded(text: str, size: int) -> str:
+    """Return a text with spaces behind it, so that it takes some cells of a terminal."""
+    return text + " " * (size - cell_count(text))
 
 
 def visible(text: str, *, keep: str = "\n\t") -> str:

@@ -8,9 +8,13 @@ import click
 
 from lakefolio.cli.app import App, command
 from lakefolio.cli.naming import runs as complete_runs
+from lakefolio.cli.table_width import cut
 from lakefolio.process.local_files import publish
+from lakefolio.terminal import cell_count
 
 __all__ = ["compare"]
+
+_NARROWEST = 12
 
 
 @command(example="lakefolio compare prod_001 prod_002")
@@ -38,4 +42,14 @@ def compare(
         publish(png_path, found.to_png, force=force)
         app.output.note(f"wrote {png_path}")
     plots = "" if no_curves or not found.curves else f"\n\n{found.plots()}"
-    app.output.emit(found, lambda: f"{found}{plots}")
+    if app.as_json or app.output.width is None:
+        app.output.emit(found, lambda: f"{found}{plots}")
+        return
+    for number, table in enumerate(found.tables()):
+        if number:
+            app.output.print("")
+        room = (app.output.width - max(cell_count(row[0]) for row in table)) // len(found.runs) - 2
+        headings, *cells = ([row[0], *(cut(one, max(room, _NARROWEST)) for one in row[1:])] for row in table)
+        app.output.rows(None, headings, cells)
+    if plots:
+        app.output.print(plots.removeprefix("\n"))

@@ -89,14 +89,15 @@ def _views(app: App, output: Output) -> None:
         listed = described()
     for problem in problems:
         output.warn(problem)
-    blocks = []
+    blocks, width = [], output.width or 100
     for one in listed:
         sentence = one["description"].split(". ")[0].rstrip(".") or "a view file without a description"
-        names = ", ".join(f"{column['name']} {column['type']}" for column in one["columns"])
+        # a name stays beside its type
+        names = ", ".join(f"{column['name']} {column['type']}".replace(" ", "\xa0") for column in one["columns"])
         names = names or "a view file, which runs only when it is asked"
-        blocks.append(textwrap.fill(f"{one['name']}: {sentence}.", 100, subsequent_indent="  "))
-        blocks.append(textwrap.fill(names, 100, initial_indent="    ", subsequent_indent="    "))
-    output.emit(listed, "\n".join(blocks))
+        blocks.append(textwrap.fill(f"{one['name']}: {sentence}.", width, subsequent_indent="  "))
+        blocks.append(textwrap.fill(names, width, initial_indent="    ", subsequent_indent="    ").replace("\xa0", " "))
+    output.emit(listed, "\n".join(blocks), as_is=True)
 
 
 def _csv(rows: pa.Table, names: list[str]) -> None:

@@ -16,4 +16,9 @@ def stats(app: App, every_folio: bool) -> None:
 
     The logical size counts the content of every entry; the stored size counts equal content once.
     """
-    app.output.emit(app.open().stats(every_folio=every_folio))
+    found = app.open().stats(every_folio=every_folio)
+    if app.as_json or app.output.width is None:
+        app.output.emit(found)
+        return
+    app.output.emit(None, str(found).partition("\n")[0])
+    app.output.rows(None, ("folio", "logical", "stored"), found.sizes(), right=("logical", "stored"), empty="")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-__all__ = ["ELLIPSIS", "Fitted", "fitted", "folded"]
+__all__ = ["ELLIPSIS", "Fitted", "cut", "fitted", "folded"]
 
 ELLIPSIS: Final = "…"
 _GAP: Final = 2
@@ -81,7 +81,9 @@ def fitted(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int) 
 
     sizes = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
     gaps = _GAP * (len(sizes) - 1)
-    if sum(sizes[:-1]) + min(sizes[-1], _NARROWEST_LAST) + gaps <= width:
+    words = (word for cell in (headings[-1], *(row[-1] for row in cells)) for word in cell.split() if word.isascii())
+    least = min(max(_NARROWEST_LAST, *map(len, words), 0), _WIDEST)  # no word is broken for that
+    if sum(sizes[:-1]) + min(sizes[-1], least) + gaps <= width:
         return None
     hole = len(ELLIPSIS) + _GAP
     most = max(1, min(_WIDEST, width if len(sizes) == 1 else width - hole))
@@ -89,13 +91,18 @@ def fitted(headings: Sequence[str], cells: Sequence[Sequence[str]], width: int) 
         cut_sizes = [widest if size > most else size for size in sizes]
         if sum(cut_sizes) + gaps <= width:
             return Fitted(headings, cells, range(len(sizes)), cut_sizes)
-    sizes = [min(size, most) for size in sizes]
-    kept = {0}
-    for number in _from_both_ends(len(sizes)):
-        numbers = _with_holes(kept | {number}, len(sizes))
-        if sum(hole if one is None else sizes[one] + _GAP for one in numbers) - _GAP <= width:
-            kept.add(number)
-    return Fitted(headings, cells, _with_holes(kept, len(sizes)), sizes)
+    order = [0, *_from_both_ends(len(sizes))]
+    best: tuple[list[int], list[int]] = [], []
+    for widest in range(most, min(most, _NARROWEST_LAST) - 1, -1):  # as wide as leaves most columns
+        cut_sizes = [min(size, widest if size > most else size) for size in sizes]
+        kept: list[int] = []
+        for number in order:
+            numbers = _with_holes([*kept, number], len(sizes))
+            if not kept or sum(hole if one is None else cut_sizes[one] + _GAP for one in numbers) - _GAP <= width:
+                kept.append(number)
+        if (len(kept), [-order.index(one) for one in kept]) > (len(best[0]), [-order.index(one) for one in best[0]]):
+            best = kept, cut_sizes
+    return Fitted(headings, cells, _with_holes(best[0], len(sizes)), best[1])
 
 
 def _from_both_ends(count: int) -> Iterator[int]:
@@ -120,7 +127,13 @@ def _with_holes(kept: Collection[int], count: int) -> list[int | None]:
 
 
 def cut(text: str, width: int) -> str:
-    """Return a text cut to a number of cells."""
+    """Return a text cut to a number of cells; of a long name the middle is left out: its end tells it from others."""
     from rich.cells import cell_len, set_cell_size
 
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + ELLIPSIS
+    if cell_len(text) <= width:
+        return text
+    if " " in text or width < _NARROWEST_LAST:
+        return set_cell_size(text, width - 1).rstrip() + ELLIPSIS
+    end = 2 * (width - 1) // 3
+    tail = set_cell_size(text[::-1], end).rstrip()[::-1]
+    return set_cell_size(text, width - 1 - end).rstrip() + ELLIPSIS + tail

@@ -7,12 +7,11 @@ that differs has a line of its own.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lakefolio.compare.item_diff import ContentChange, HeatMap, ItemDiff
-from lakefolio.terminal import visible
+from lakefolio.terminal import cell_count, padded, visible
 
 __all__ = ["SIGNS", "STYLES", "Line", "shown_lines", "stat_lines"]
 
@@ -76,10 +75,10 @@ def stat_lines(counts: Sequence[tuple[str, str, Mapping[str, int], str]], width:
     kinds = max(len(kind) for _, kind, _, _ in counts)
     figures = [" ".join(f"{SIGNS[what]}{count:,}" for what, count in one.items() if count) for _, _, one, _ in counts]
     told = [said or figure or "no value" for figure, (_, _, _, said) in zip(figures, counts, strict=True)]
-    room = max(min(max(_wide(name) for name, *_ in counts), width - kinds - max(map(len, told)) - _BAR - 10), 16)
+    room = max(min(max(cell_count(name) for name, *_ in counts), width - kinds - max(map(len, told)) - _BAR - 10), 16)
     for (name, kind, one, said), figure in zip(counts, told, strict=True):
         total = sum(one.values())
-        line: Line = [(f" {_padded(_cut(name, room), room)} | {kind:<{kinds}} | {figure}", "")]
+        line: Line = [(f" {padded(_ending(name, room), room)} | {kind:<{kinds}} | {figure}", "")]
         if total and not said:
             blocks = max(round(total * min(_BAR / most, 1)), 1)
             line.append((" ", ""))
@@ -97,11 +96,13 @@ def _line(change: ContentChange, width: int) -> Line:
     name = change.where if change.column is None else f"{change.where}  {change.column}"
     name = _cut(name, max(width // 2, 20))
     if change.change == "changed":
-        room = max(width - _wide(name) - 7, 24)
-        new = _cut(change.new, max(room // 2, room - _wide(_cut(change.old, room))))
-        return [(f"~ {name}: ", style), (_cut(change.old, room - _wide(new)), "old"), (" → ", ""), (new, "new")]
+        room = max(width - cell_count(name) - 7, 24)
+        new = _cut(change.new, max(room // 2, room - cell_count(_cut(change.old, room))))
+        return [(f"~ {name}: ", style), (_cut(change.old, room - cell_count(new)), "old"), (" → ", ""), (new, "new")]
     value = change.new if change.change == "added" else change.old
-    return [(f"{sign} {name}" + ("" if value is None else f": {_cut(value, max(width - _wide(name) - 4, 12))}"), style)]
+    return [
+        (f"{sign} {name}" + ("" if value is None else f": {_cut(value, max(width - cell_count(name) - 4, 12))}"), style)
+    ]
 
 
 def _column(column: Mapping[str, Any]) -> str:
@@ -134,12 +135,12 @@ def _grid(diff: ItemDiff, width: int) -> list[Line] | None:
         for row in diff.rows
     ]
     used = 2 + sum(
-        2 + max(_wide(name), *(_wide(keys[place]) for _, keys, _ in rows)) for place, name in enumerate(heads)
+        2 + max(cell_count(name), *(cell_count(keys[place]) for _, keys, _ in rows)) for place, name in enumerate(heads)
     )
     names: list[str] = []
     widths = {}
     for name in [*differing, *(one for one in others if one not in differing)]:
-        needs = max(_wide(name), *(_wide(cells.get(name, "")) for _, _, cells in rows))
+        needs = max(cell_count(name), *(cell_count(cells.get(name, "")) for _, _, cells in rows))
         if used + 2 + needs > width:
             if name in differing:
                 return None
@@ -148,8 +149,8 @@ def _grid(diff: ItemDiff, width: int) -> list[Line] | None:
         names.append(name)
     lines = [[" ", *heads, *names]]
     lines += [[SIGNS[change], *keys, *(cells.get(name, "") for name in names)] for change, keys, cells in rows]
-    sizes = [max(map(_wide, column)) for column in zip(*lines, strict=True)]
-    texts = ["  ".join(map(_padded, line, sizes)).rstrip() for line in lines]
+    sizes = [max(map(cell_count, column)) for column in zip(*lines, strict=True)]
+    texts = ["  ".join(map(padded, line, sizes)).rstrip() for line in lines]
     found: list[Line] = [[(texts[0], "head")]]
     found += [[(text, STYLES[change])] for text, (change, _, _) in zip(texts[1:], rows, strict=True)]
     left = len(differing.keys() | others.keys()) - len(names)
@@ -188,23 +189,16 @@ def _cut(text: str | None, room: int) -> str:
     if text is None:
         return "null"
     line = visible(" ".join(text[: 4 * room].split("\n")))
-    return line if _wide(line) <= room and len(text) <= 4 * room else f"{_narrow(line, room - 1)}…"
+    return line if cell_count(line) <= room and len(text) <= 4 * room else f"{_narrow(line, room - 1)}…"
+
+
+def _ending(text: str, room: int) -> str:
+    """Return a text of at most so many cells; of a longer one the end, which tells names below one folio apart."""
+    line = visible(" ".join(text.split("\n")))
+    return line if cell_count(line) <= room else f"…{_narrow(line[::-1], room - 1)[::-1]}"
 
 
 def _narrow(line: str, room: int) -> str:
-    while _wide(line) > room:
+    while cell_count(line) > room:
         line = line[: max(room, 1) if len(line) > room else len(line) - 1]
     return line
-
-
-def _wide(text: str) -> int:
-    """Return how many cells of a terminal a text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
-    )
-
-
-def _padded(text: str, size: int) -> str:
-    return text + " " * (size - _wide(text))

@@ -21,7 +21,7 @@ from lakefolio.model.item_versions import label_of, numbers
 from lakefolio.render import html
 from lakefolio.render.report import AsText
 from lakefolio.render.text import counted
-from lakefolio.terminal import cell_count, shown_value, visible
+from lakefolio.terminal import cell_count, padded, shown_value, visible
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,8 +49,7 @@ def text_table(rows: Sequence[tuple[str, ...]], limit: int = _SHOWN_ROWS) -> lis
     shown = [tuple(visible(cell, keep="") for cell in row) for row in rows[:limit]]
     widths = [max(map(cell_count, column)) for column in zip(*shown, strict=True)]
     lines = [
-        "".join(f"  {cell}{' ' * (width - cell_count(cell))}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in shown
+        "".join(f"  {padded(cell, width)}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown
     ]
     return lines if len(rows) <= limit else [*lines, f"  … {len(rows) - limit:,} more"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lakefolio.format.names import is_own_folio
 from lakefolio.render.report import Report
 from lakefolio.render.text import counted, format_bytes
+from lakefolio.terminal import cell_count, padded
 
 if TYPE_CHECKING:
     import duckdb
@@ -90,12 +91,19 @@ class Stats(Report):
                 for what in ("item", "entry", "commit", "snapshot", "lineage_edge")
             )
         ]
+        sizes = self.sizes()
+        width = max((cell_count(name) for name, _, _ in sizes), default=0)
+        for name, logical, stored in sizes:
+            lines.append(f"  {padded(name, width)} {logical:>10} logical, {stored:>10} stored")
+        return "\n".join(lines)
+
+    def sizes(self) -> list[tuple[str, str, str]]:
+        """Return names of folios with their logical and their stored size, for people."""
         hidden = self["hidden"]
         summed = {"folio": f"({counted(hidden['folio_count'], 'folio')} of runs and records)", **hidden}
         rows = [*self["folios"], *([summed] if hidden["folio_count"] else [])]
         names = [row.get("folio") or "(whole lake)" for row in rows]
-        width = max(map(len, names), default=0)
-        for name, row in zip(names, rows, strict=True):
-            logical, stored = row.get("logical_bytes") or 0, row.get("stored_bytes") or 0
-            lines.append(f"  {name:<{width}} {format_bytes(logical):>10} logical, {format_bytes(stored):>10} stored")
-        return "\n".join(lines)
+        return [
+            (name, format_bytes(row.get("logical_bytes") or 0), format_bytes(row.get("stored_bytes") or 0))
+            for name, row in zip(names, rows, strict=True)
+        ]

@@ -15,7 +15,7 @@ from lakefolio.render import html
 from lakefolio.render.curves import Curves, as_png, as_svg, as_text
 from lakefolio.runs.record import manifest_of
 from lakefolio.runs.run_names import display_name
-from lakefolio.terminal import text_of, visible
+from lakefolio.terminal import cell_count, padded, text_of, visible
 
 if TYPE_CHECKING:
     from lakefolio.runs.record import RunManifest
@@ -71,6 +71,16 @@ class Comparison:
             for name, by_run in self.curves.items()
         }
 
+    def tables(self) -> list[list[list[str]]]:
+        """Return the sections as rows of texts, the headings first: the title, then the runs."""
+        return [
+            [
+                [title, *self._labels.values()],
+                *([f"  {name}", *("-" if one is None else _text(one) for one in row)] for name, row in rows.items()),
+            ]
+            for title, rows in self.sections().items()
+        ]
+
     def plots(self) -> str:
         """Return the curves, drawn for a terminal."""
         return visible("\n\n".join(as_text(name, curves) for name, curves in self._plots().items()))
@@ -106,13 +116,9 @@ class Comparison:
 
     def __str__(self) -> str:
         lines = []
-        for title, rows in self.sections().items():
-            cells = [[title, *self._labels.values()]]
-            cells += [[f"  {name}", *("-" if one is None else _text(one) for one in row)] for name, row in rows.items()]
-            widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-            lines += [
-                "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
-            ]
+        for cells in self.tables():
+            widths = [max(map(cell_count, column)) for column in zip(*cells, strict=True)]
+            lines += ["  ".join(map(padded, row, widths)).rstrip() for row in cells]
             lines.append("")
         return visible("\n".join(lines).rstrip())
 

@@ -78,13 +78,38 @@ def test_what_has_no_room_is_counted(place: str, width: int) -> None:
     assert len(lines) == 3
 
 
-@pytest.mark.parametrize(("width", "left_out"), [(80, "when, description"), (130, "")])
+@pytest.mark.parametrize(("width", "left_out"), [(80, "when"), (130, "")])
 def test_a_long_name_leaves_room_for_other_columns(tmp_path: Path, width: int, left_out: str) -> None:
     place = str(tmp_path / "long")
     lf.open(place).folio("f").add("n" * 75, 1, description="d" * 60)
     shown, noted = on_terminal(width, "--lake", place, "ls", "f")
     assert f"(not {left_out})" in noted if left_out else noted == ""
     assert all(cell_len(line) <= width for line in shown.splitlines())
+
+
+def test_columns_are_cut_where_that_leaves_more_of_them(tmp_path: Path) -> None:
+    place = str(tmp_path / "runs")
+    for name in ("train-" + "a" * 40 + "-one", "train-" + "a" * 40 + "-two"):
+        with lf.open(place).run(name) as run:
+            run.log({"validation/accuracy_at_top_5": 0.5})
+    shown, noted = on_terminal(80, "--lake", place, "runs")
+    assert re.findall(r"train-a+…a+-(one|two) ", shown) == ["two", "one"]  # the end tells names apart
+    assert "validation/accuracy_at_top_5" in shown  # and no word is broken
+    assert all(cell_len(line) <= 80 for line in (shown + noted).splitlines())
+    shown, _ = on_terminal(130, "--lake", place, "runs")
+    assert shown.splitlines()[0].split()[-1] == "validation/accuracy_at_top_5"
+
+
+def test_runs_stand_side_by_side_and_each_has_its_room(tmp_path: Path) -> None:
+    place = str(tmp_path / "runs")
+    for name in ("one", "two"):
+        with lf.open(place).run(name, project="a project with a name of some length, " * 2):
+            pass
+    shown, _ = on_terminal(80, "--lake", place, "compare", "one", "two")
+    (line,) = (line for line in shown.splitlines() if "project" in line)
+    assert line.count("a project with") == 2
+    assert line.count(ELLIPSIS) == 2
+    assert all(cell_len(line) <= 80 for line in shown.splitlines())
 
 
 def test_what_has_room_is_whole(place: str) -> None:
