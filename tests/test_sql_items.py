@@ -89,6 +89,14 @@ def test_what_is_no_table_says_so(lake, sql, error):
     assert type(caught.value) is error or issubclass(type(caught.value), error)
 
 
+@pytest.mark.parametrize("name", ["features", "FEATURES@1", "features@yesterday"])
+def test_a_name_without_its_folio_is_told_how_it_is_written(lake, name):
+    at = name.lower().removeprefix("features")
+    with pytest.raises(InvalidInputError) as caught:
+        lake.sql(f'select * from "{name}"')
+    assert f'"exp/flights:features{at}"' in caught.value.hint
+
+
 def test_the_name_of_a_query_of_ones_own_is_no_item(lake):
     assert lake.sql('with "exp/flights:features" as (select 1 as a) from "exp/flights:features"').fetchall() == [(1,)]
 

@@ -171,6 +171,10 @@ class _Lines(AsText, Sequence[Line], Generic[Line]):
     def _columns(self) -> dict[str, list[str]]:
         """Return the texts of the table, by the headings of its columns."""
 
+    def _html(self) -> html.Markup:
+        columns = self._columns() | {"when": [one.committed_at for one in self]}
+        return html.row_table(list(columns), zip(*columns.values(), strict=True), right=("size",))
+
     def _rows(self) -> list[tuple[str, ...]]:
         return list(zip(*self._columns().values(), strict=True))
 
@@ -189,8 +193,7 @@ class History(_Lines[Event]):
 
     def _repr_html_(self) -> str:
         head = html.heading("history", f"{self.folio}:{self.item}", f"{counted(len(self), 'change')}, newest first")
-        columns = self._columns()
-        return html.block(head, html.row_table(list(columns), self._rows(), right=("size",)))
+        return html.block(head, self._html())
 
     def _columns(self) -> dict[str, list[str]]:
         columns = {
@@ -217,7 +220,7 @@ class Log(_Lines[CommitLine]):
         return "\n".join(line.removeprefix("  ") for line in text_table(self._rows(), len(self)))
 
     def _repr_html_(self) -> str:
-        return html.block(html.row_table(list(self._columns()), self._rows()) if self else html.muted("no commits"))
+        return html.block(self._html() if self else html.muted("no commits"))
 
     def _columns(self) -> dict[str, list[str]]:
         return {

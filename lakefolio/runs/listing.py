@@ -168,7 +168,7 @@ class RunList(Sequence[RunManifest]):
         )
 
     def _repr_html_(self) -> str:
-        shown = [_plain(run) for run in self[:_SHOWN]]
+        shown = [{"run": short_id(one.run_id), **_plain(one), "run_id": None} for one in self[:_SHOWN]]
         names = list(dict.fromkeys(name for row in shown for name, value in row.items() if value not in (None, [])))
         rows = [[row.get(name) for name in names] for row in shown]
         return html.block(html.heading("runs", len(self)), html.row_table(names, rows, total=len(self)))

@@ -111,8 +111,11 @@ def _query(
 def _meant_item(session: Session, name: str) -> str | None:
     """Return how the table of an item is written, if that is what an unknown name means."""
     sql = "select folio, item from items where kind = 'table' and lower(item) = lower($1) and folio is not null limit 1"
-    found = _views().query(session.tables(), sql, [name], lost=session.lost).fetchone()
-    return None if found is None else f'the table of an item is written "folio:item": "{found[0]}:{found[1]}"'
+    item, joined, at = name.partition("@")
+    found = _views().query(session.tables(), sql, [item], lost=session.lost).fetchone()
+    if found is None:
+        return None
+    return f'the table of an item is written "folio:item": "{found[0]}:{found[1]}{joined}{at}"'
 
 
 def _item_rows(session: Session, name: str) -> tuple[str, Callable[[], Any]]:

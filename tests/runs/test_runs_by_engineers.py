@@ -124,6 +124,7 @@ def test_runs_are_a_list_and_a_frame(three):
     assert found.pl()["params.lr"].to_list() == [0.2, 0.1, 0.0]
     assert repr(found).startswith("3 runs\n")
     assert "metrics.val/loss" in found._repr_html_()
+    assert f">{found[0].run_id[-8:]}<" in found._repr_html_()
     assert three.runs(status="failed").df().empty
 
 
