@@ -13,6 +13,7 @@ from lakefolio.interop.importing import KINDS, import_from
 
 __all__ = ["import_"]
 
+_OF_RUNS = ("mlflow", "mltrack")
 _OPTIONS = {"as_files": "folder", "artifacts": "mlflow", "references": "datafolio"}
 
 
@@ -65,5 +66,6 @@ def import_(app: App, kind: str, source: str, folio: str | None, dry_run: bool, 
             lake, kind, source, folio=folio, dry_run=dry_run, progress=lambda text: say(f"{doing}: {text}"), **options
         )
     app.output.emit(report)
-    if report["folios"] and not dry_run:
-        app.output.note(f"look around: {app.line('ls', *report['folios'][:1])}")
+    if not dry_run and (kind in _OF_RUNS or report["folios"]):
+        where = ("runs",) if kind in _OF_RUNS else ("ls", report["folios"][0])
+        app.output.note(f"look around: {app.line(*where)}")

@@ -21,7 +21,14 @@ from fsspec.core import has_magic
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import glob_translate
 
-from lakefolio.errors import AddressNotFoundError, InvalidInputError, LakefolioError, NotFoundError, ReadOnlyError
+from lakefolio.errors import (
+    AddressNotFoundError,
+    InvalidInputError,
+    LakefolioError,
+    LakeNotFoundError,
+    NotFoundError,
+    ReadOnlyError,
+)
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.interop.addresses import SCHEME, Address
 from lakefolio.interop.tree import Info, Place, find_place, is_folder
@@ -80,13 +87,19 @@ class LakeFileSystem(AbstractFileSystem):
         with self._lock:
             lake = self._lakes.get(address.lake)
             if lake is None:
-                lake = open_lake(
-                    address.lake,
-                    storage_options=self._options or None,
-                    create=False,
-                    read_only=True,
-                    trust_references=self._trusted,
-                )
+                try:
+                    lake = open_lake(
+                        address.lake,
+                        storage_options=self._options or None,
+                        create=False,
+                        read_only=True,
+                        trust_references=self._trusted,
+                    )
+                except LakeNotFoundError as exc:
+                    if address.folio:
+                        raise
+                    hint = f"{SCHEME}://LAKE!FOLIO:ITEM: a ! ends the lake"
+                    raise LakeNotFoundError(exc.message, kind=exc.kind, hint=hint, **exc.objects) from exc
                 self._lakes[address.lake] = lake
         at = self._at if address.at is None else address.at
         if at is None:

@@ -151,6 +151,12 @@ def test_what_is_not_there_is_a_missing_file(lake: lf.Lake, rest: str) -> None:
         assert caught.value.hint.startswith("did you mean 'flights'")
 
 
+def test_an_address_without_the_mark_is_told_where_it_stands(lake: lf.Lake) -> None:
+    with pytest.raises(lf.errors.LakeNotFoundError) as caught:
+        fsspec.open(address(lake, "/exp/one:flights")).open()
+    assert caught.value.hint == "lake://LAKE!FOLIO:ITEM: a ! ends the lake"
+
+
 def test_a_folder_that_is_opened_is_a_directory_as_to_python(lake: lf.Lake) -> None:
     for rest in ("!exp/one:logs", "!exp/one", "!exp", ""):
         with (

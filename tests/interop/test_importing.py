@@ -314,10 +314,15 @@ def test_a_store_of_mltrack(lake: lf.Lake, source: Path) -> None:
             "storage_locations": ["mltrack/runs/by_type/production/run_0"],
         }
         (source / "mltrack" / "manifests" / f"run_{number}.json").write_text(json.dumps(manifest))
-    (source / ".mltrack.yml").write_text('s3_bucket: "b"\ndefault_run_type: "production"  # ours\n')
+    (source / ".mltrack.yml").write_text(
+        's3_bucket: "b"\ndefault_run_type: "production"  # ours\n'
+        "default_storage_mode: by_type\ndata_deduplication: true\n"
+    )
     report = import_from(lake, "mltrack", str(source))
     said = {one["what"]: one["why"] for one in report.problems}
     assert said["default_run_type of .mltrack.yml"] == 'write default_run_type = "production" into lakefolio.toml'
+    assert 'default_organisation = "by_type"' in said["default_storage_mode of .mltrack.yml"]
+    assert "deduplication = true" in said["data_deduplication of .mltrack.yml"]
     assert "lost (000000000000)" in said
     run = lake.get_run("run_0")
     assert (run.type, run.project, run.status, run.metrics) == ("production", "churn", "done", {"auc": 0.9})
@@ -826,6 +831,14 @@ def test_the_command(lake: lf.Lake, source: Path, capsys: pytest.CaptureFixture[
         cli(["import", "datafolio", str(source), "--lake", place, "--json"])
     assert caught.value.code == 0
     assert len(json.loads(capsys.readouterr().out)["steps"]) == 8
+
+
+def test_after_an_import_of_runs_the_command_says_where_they_are(lake: lf.Lake, source: Path) -> None:
+    place = lake.uri.removeprefix("file://")
+    (source / "manifests").mkdir()
+    (source / "manifests" / "a.json").write_text('{"run_id": "a", "created_at": "2026-01-01T00:00:00"}')
+    done = CliRunner().invoke(cli, ["--lake", place, "import", "mltrack", str(source)])
+    assert f"look around: lakefolio --lake {place} runs" in done.stderr, done.output
 
 
 def test_a_dry_run_needs_no_lake_and_makes_none(tmp_path: Path) -> None:

@@ -27,7 +27,12 @@ __all__ = ["read"]
 _KINDS: Final = {"parquet": "table", "npy": "array", "json": "json"}
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _MODES: Final = ("by_project", "by_date", "by_type", "by_model")
-_SETTINGS: Final = ("default_run_type",)
+_SETTINGS: Final = {
+    "default_run_type": 'default_run_type = "{}"',
+    "default_storage_mode": 'default_organisation = "{}"',
+    "data_deduplication": "deduplication = {}",
+}
+"""What stands in ``.mltrack.yml``, and the line of ``lakefolio.toml`` that says the same."""
 
 
 def read(source: str, folio: str | None) -> Plan:
@@ -76,7 +81,8 @@ def _settings(files: SourceFolder, plan: Plan) -> None:
         key, mark, value = line.partition(":")
         if mark and key.strip() in _SETTINGS:
             text = value.split("#")[0].strip().strip("'\"")
-            plan.leave_out(f"{key.strip()} of .mltrack.yml", f'write {key.strip()} = "{text}" into lakefolio.toml')
+            line = _SETTINGS[key.strip()].format(text)
+            plan.leave_out(f"{key.strip()} of .mltrack.yml", f"write {line} into lakefolio.toml")
 
 
 def _run(files: SourceFolder, base: str, plan: Plan, data: str, one: Mapping[str, object], planned: set[str]) -> None:
