@@ -482,6 +482,28 @@ def test_plots_draw_powers_of_ten_on_log_axes_and_fill_the_window(browser: Brows
         server.shutdown()
 
 
+def test_no_label_of_parallel_coordinates_is_cut_at_an_edge(browser: Browser, tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    with lake.batch("runs"):
+        for loss in (0.03125, 0.03226, 0.03333):
+            lake.create_run(params={"lr": loss, "seed": loss}, metrics={"loss": loss}, status="done")
+    edges = """plot => {
+      const pen = plot.getContext("2d");
+      const inked = x => pen.getImageData(x, 0, 1, plot.height).data.some(part => part > 0);
+      return [inked(Math.floor(plot.width / 2)), inked(0), inked(plot.width - 1)];
+    }"""
+    with PageServer(lf.open(tmp_path / "lake", read_only=True)) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        page = browser.new_page()
+        page.goto(server.url)
+        go(page, "runs?view=parallel")
+        plot = page.get_by_role("img", name="parallel coordinates of ")
+        plot.wait_for()
+        assert plot.evaluate(edges) == [True, False, False]
+        page.close()
+        server.shutdown()
+
+
 def test_runs_side_by_side_name_the_run_around_them(browser: Browser, tmp_path: Path) -> None:
     lake = lf.open(tmp_path / "lake")
     around = lake.create_run(name="sweep", status="done").run_id

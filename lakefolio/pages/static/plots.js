@@ -242,6 +242,7 @@
       </div></div>`;
   }
 
+  const LABEL = 8; // characters
   const fallingName = (a, b) => b.name < a.name ? -1 : 1;
 
   function Parallel({ columns, rows, onFilter }) {
@@ -251,8 +252,10 @@
     const [names, setNames] = useState(null), [brushes, setBrushes] = useState({});
     const [holder, width] = useWidth(700), canvas = useRef(null), drag = useRef(null), dark = useScheme();
     const chosen = (names ? columns.filter(one => names.has(one.name)) : first);
-    const [height] = useState(roomBelow), up = 34, bottom = height - 16, left = 40, right = width - 40;
+    const [height] = useState(roomBelow), up = 34, bottom = height - 16;
     const axes = useMemo(() => chosen.map(one => axisOf(one, rows, wide(one))), [columns, rows, chosen.map(one => one.name).join("\n")]);
+    const beside = i => axes[i] ? Math.max(40, 12 + 7 * Math.max(...ticks(axes[i], 5, chosen[i]).map(([, text]) => Math.min(text.length, LABEL)), 0)) : 0; // room for labels
+    const left = beside(0), right = width - beside(axes.length - 1);
     const px = i => chosen.length > 1 ? left + i * (right - left) / (chosen.length - 1) : width / 2;
     const py = (axis, v) => bottom - (v - axis.low) / (axis.high - axis.low) * (bottom - up);
     const passes = row => chosen.every((one, i) => {
@@ -289,7 +292,7 @@
         pen.strokeStyle = css("--back"); // so that lines do not cross out the text
         pen.lineWidth = 3;
         for (const [v, text] of ticks(axis, 5, chosen[i])) {
-          const at = [text.slice(0, 8), px(i) + (i === axes.length - 1 ? 5 : -5), py(axis, v) + 4];
+          const at = [text.slice(0, LABEL), px(i) + (i === axes.length - 1 ? 5 : -5), py(axis, v) + 4];
           pen.strokeText(...at);
           pen.fillText(...at);
         }
