@@ -500,6 +500,27 @@ def test_content_that_was_fetched_later_is_imported_and_the_newest_stays_the_new
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="reads the history that git keeps")
+def test_an_import_that_breaks_off_again_and_again_does_each_step_once(lake: lf.Lake, source: Path) -> None:
+    git(source, "init", "-q")
+    (source / ".gitignore").write_text("/.dvc/cache\n")
+    for number in range(4):
+        committed(source, f"number {number}", raw=b"%d" % number)
+    told: list[str] = []
+
+    def stop(text: str) -> None:
+        told.append(text)
+        if len(told) % 2 == 0:
+            raise KeyboardInterrupt
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            import_from(lake, "dvc", str(source), progress=stop)
+    import_from(lake, "dvc", str(source))
+    assert texts(lake, "source:raw") == [b"0", b"1", b"2", b"3"]
+    again(lake, "dvc", source)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="reads the history that git keeps")
 def test_outputs_that_git_keeps_come_from_git(lake: lf.Lake, source: Path) -> None:
     git(source, "init", "-q")
     (source / ".dvc").mkdir()

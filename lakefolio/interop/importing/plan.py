@@ -204,15 +204,18 @@ class _Work:
         self._name = name
         self._known = known
         self._plan = plan
-        self._settled: set[_Name] = set()
+        self._hidden: dict[str, set[_Name]] = {}
+        """Of steps that are left, the items that later steps, which are done, changed: a late version hides theirs."""
         self._late: set[str] = set()
         """Snapshots of states that the folio had before steps which are done."""
+        settled: set[_Name] = set()
         folios: set[str] = set()
         for step in reversed(plan.steps):
             if step.snapshot is not None and step.snapshot[0] in folios:
                 self._late.add(step.key)
             done = self._done(step)
-            self._settled |= done
+            self._hidden[step.key] = (step.names - done) & settled
+            settled |= done
             folios.update(folio for folio, _ in done)
         self._changed = {(one[0], one[1]) for one in known.get(_AGAIN) or ()}
         """Items that an earlier step changed after a later one had been done."""
@@ -280,8 +283,7 @@ class _Work:
         for folio, item_name in step.deletes:
             if item_name in self._lake.folio(folio):
                 self._lake.folio(folio).delete(item_name, warn_dependents=False)
-        if step.key:
-            self._changed |= (step.names - set(failed)) & self._settled
+        self._changed |= self._hidden.get(step.key, set()) - set(failed)
         for folio, facts in step.facts.items():
             problems += _tried(step.message, partial(self._lake.folio(folio).metadata.update, facts))
         if step.snapshot is not None:
