@@ -3,7 +3,8 @@
 Of tables the names and types of columns are compared, of arrays dtype and dimensions, of everything else the kind.
 *Backward* compatible is a new version that everything written for the old one can read: no column is gone, renamed,
 narrowed or changed. *Forward* compatible is one that everything written for the new one could read in the old: no
-column was added or widened. Values, and the order of columns and rows, are not looked at.
+column was added or widened. Values, and the order of columns and rows, are not looked at. The fields of a struct are
+compared as columns are (``place.x``), the values of a list as one column (``tags[]``), those of a map as two.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ _UNITS: Final = ("s", "ms", "us", "ns")
 _TIME: Final = re.compile(r"(timestamp|duration|time32|time64)\[(s|ms|us|ns)(, tz=[^\]]+)?\]")
 _DECIMAL: Final = re.compile(r"decimal(?:32|64|128|256)\((\d+), (-?\d+)\)")
 _DICTIONARY: Final = re.compile(r"dictionary<values=(.+), indices=[^,]+, ordered=[01]>")
+_NESTED: Final = re.compile(r"(struct|list|large_list|list_view|large_list_view|fixed_size_list|map)<(.*)>(\[\d+\])?")
+_DEEPEST: Final = 100
+"""A type of more nested ones is compared as a whole: others may have written any text."""
 _SAME: Final = {"large_string": "string", "string_view": "string", "large_binary": "binary", "binary_view": "binary"}
 _FLOATS: Final = {
     "halffloat": 16,
@@ -49,7 +53,8 @@ class SchemaChange:
 
     Attributes:
         change: ``added``, ``removed``, ``renamed``, ``widened``, ``narrowed`` or ``changed``.
-        name: The column; the old name of one that was renamed; ``kind``, ``dtype`` or ``dimensions`` of the whole.
+        name: The column, or the path of a part of it; the old name of one that was renamed; ``kind``, ``dtype`` or
+            ``dimensions`` of the whole.
         old: The old type, or None. Of a renamed column its old name.
         new: The new type, or None. Of a renamed column its new name.
     """
@@ -174,10 +179,49 @@ def _columns(
         after = moved.get(name, name)
         if after not in new:
             found.append(SchemaChange("removed", name, kind, None))
-        elif (change := _type_change(kind, new[after])) is not None:
-            found.append(SchemaChange(change, after, kind, new[after]))
+        else:
+            found += _type_changes(after, kind, new[after], renamed)
     taken = {*old, *moved.values()}
     return [*found, *(SchemaChange("added", name, None, kind) for name, kind in new.items() if name not in taken)]
+
+
+def _type_changes(name: str, old: str, new: str, renamed: Mapping[str, str]) -> list[SchemaChange]:
+    """Return how the type of a column differs from another, part by part where both are nested alike."""
+    (shape, before), (other, after) = _parts(name, old), _parts(name, new)
+    if before and after and shape == other:
+        return _columns(before, after, renamed)
+    change = _type_change(old, new)
+    return [] if change is None else [SchemaChange(change, name, old, new)]
+
+
+def _parts(name: str, kind: str) -> tuple[str, dict[str, str]]:
+    """Return what a nested type is, and path -> type of what it is made of; nothing for others.
+
+    Arrow's texts of types quote no names: one that holds the signs of types may give no parts, and is compared whole.
+    """
+    found = _NESTED.fullmatch(_plain(kind))
+    if found is None or kind.count("<") > _DEEPEST:
+        return "", {}
+    inner = _split(found[2])
+    if found[1] == "map":
+        return "map", dict(zip((f"{name}[key]", f"{name}[value]"), inner, strict=True)) if len(inner) == 2 else {}
+    fields = [one.partition(": ") for one in inner]
+    if not all(kind for _, _, kind in fields):
+        return "", {}
+    if found[1] != "struct":
+        return f"list{found[3] or ''}", {f"{name}[]": fields[0][2]} if len(fields) == 1 else {}
+    return "struct", {f"{name}.{field}": kind for field, _, kind in fields}
+
+
+def _split(inner: str) -> list[str]:
+    """Return the parts of the inner of a type, without what says that they are never null."""
+    parts, depth, start = [], 0, 0
+    for place, sign in enumerate(inner):
+        depth += (sign in "<[(") - (sign in ">])")
+        if sign == "," and not depth:
+            parts.append(inner[start:place])
+            start = place + 2
+    return [one.removesuffix(" not null") for one in (*parts, inner[start:])]
 
 
 def _array(old: Mapping[str, object], new: Mapping[str, object]) -> list[SchemaChange]:

@@ -99,3 +99,53 @@ def test_kinds_and_arrays() -> None:
 @pytest.mark.parametrize("columns", [None, 7, "ab", [1], [{"dtype": "int64"}], {"a": 1}])
 def test_details_of_others_are_not_trusted(columns: object) -> None:
     assert compare_schemas(entry(1, columns=columns), table(2, a="int64")).backward
+
+
+STRUCT = "struct<a: int32, b: string>"
+NESTED = [
+    ("struct<b: string, a: int32>", [], "full"),
+    ("struct<a: int32, b: string, c: list<item: double>>", ["+ {}.c added: list<item: double>"], "backward"),
+    ("struct<a: int32>", ["- {}.b removed: string"], "forward"),
+    ("struct<a: int64, b: large_string>", ["~ {}.a widened: int32 → int64"], "backward"),
+    ("struct<a: int16 not null, b: string>", ["~ {}.a narrowed: int32 → int16"], "forward"),
+    ("struct<z: int32, b: string>", ["- {}.a removed: int32", "+ {}.z added: int32"], "none"),
+    ("struct<a: timestamp[us, tz=UTC], b: string>", ["~ {}.a changed: int32 → timestamp[us, tz=UTC]"], "none"),
+]
+AROUND = {
+    "x": "{}",
+    "x[]": "list<item: {}>",
+    "x[value]": "map<string, {}>",
+    "x.in[].deep": "struct<in: large_list<element: struct<deep: {}>>, d: decimal128(3, 1)>",
+    "x[][]": "fixed_size_list<item: list<item: {} not null>>[3]",
+}
+
+
+@pytest.mark.parametrize("path", AROUND)
+@pytest.mark.parametrize(("new", "changes", "level"), NESTED)
+def test_nested_types_are_compared_part_by_part(path: str, new: str, changes: list[str], level: str) -> None:
+    old, later = (AROUND[path].format(one) for one in (STRUCT, new))
+    found = compare_schemas(table(1, x=old), table(2, x=later))
+    assert [str(one) for one in found.changes] == [one.format(path) for one in changes]
+    assert found.level == level
+
+
+def test_a_field_of_a_struct_that_is_known_to_be_the_same() -> None:
+    renamed = {"x.a": "x.z"}
+    found = compare_schemas(table(1, x=STRUCT), table(2, x="struct<z: int64, b: string>"), renamed=renamed)
+    assert [one.change for one in found.changes] == ["renamed", "widened"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (STRUCT, f"list<item: {STRUCT}>"),
+        ("fixed_size_list<item: int32>[3]", "fixed_size_list<item: int32>[4]"),
+        ("map<string, int32>", "struct<key: string, value: int32>"),
+        ("struct<a, b: int32>", "struct<a, b: int64>"),
+        ("struct<>", STRUCT),
+        ("list<item: " * 5_000 + "int32" + ">" * 5_000, "list<item: " * 5_000 + "int64" + ">" * 5_000),
+    ],
+)
+def test_types_that_are_nested_otherwise_are_changed_as_a_whole(old: str, new: str) -> None:
+    found = compare_schemas(table(1, x=old), table(2, x=new))
+    assert [(one.change, one.name) for one in found.changes] == [("changed", "x")]
