@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import struct
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,6 +43,9 @@ _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 Types: TypeAlias = str | pa.DataType | Mapping[str, str | pa.DataType] | None
 """The type of all columns of a CSV file, or of some by name."""
+
+_JSON: Final = re.compile(rb'[\xef\xbb\xbf\xfe\xff\0]*\s*[\[{][\s\0]*(["\[{}\]]|$)')
+"""How a first line begins that no header of CSV does."""
 
 
 @contextmanager
@@ -234,7 +238,7 @@ def _check_columns(paths: list[Path], options: Mapping[str, object]) -> list[str
     """Return the columns of the files, which must be the same in all."""
     names: list[str] | None = None
     for path in paths:
-        _check_width(path, options)
+        _check_first_line(path, options)
         with _opened(path, None, options) as (reader, _):
             found = list(reader.schema.names)
         if names is not None and found != names:
@@ -263,14 +267,16 @@ def _check_delimiter(path: Path, names: list[str], own: str) -> None:
         )
 
 
-def _check_width(path: Path, options: Mapping[str, object]) -> None:
-    """Refuse a file of millions of columns, for each of which its parser would take kilobytes."""
+def _check_first_line(path: Path, options: Mapping[str, object]) -> None:
+    """Refuse JSON, and a file of millions of columns, for each of which its parser would take kilobytes."""
     compression = compression_of(path.name)
     delimiter = str(options["delimiter"] or ",").encode(errors="replace")
     count = 0
     try:
         with unpacked(path, compression) if compression else path.open("rb") as file:
             while piece := file.readline(_PIECE_BYTES):
+                if not count and _JSON.match(piece):
+                    raise _is_json(path)
                 count += piece.count(delimiter)
                 if count >= MOST_COLUMNS or piece.endswith(b"\n"):
                     break
@@ -283,6 +289,15 @@ def _check_width(path: Path, options: Mapping[str, object]) -> None:
             hint="turn it on its side, or name its delimiter",
             path=str(path),
         )
+
+
+def _is_json(path: Path) -> InvalidInputError:
+    return InvalidInputError(
+        f"file {str(path)!r} is JSON, and no table of cells",
+        kind="bad-table-file",
+        hint="name its format: json for a list of rows, ndjson for a row a line",
+        path=str(path),
+    )
 
 
 def _batches(path: Path, names: list[str], options: Mapping[str, object]) -> Iterator[pa.RecordBatch]:

@@ -230,6 +230,18 @@ def test_tabs_compression_and_encodings(tmp_path: Path) -> None:
     assert table_of(tmp_path / "one.tsv", "a,b\n1,2\n", delimiter="\t").column_names == ["a,b"]
 
 
+@pytest.mark.parametrize(
+    "text", ['[\n  {"a": 1},\n  {"a": 2}\n]\n', '{"a": 1, "b": 2}\n{"a": 3, "b": 4}\n', "[[1, 2], [3, 4]]\n"]
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_json_that_is_called_a_table_of_cells_is_refused(tmp_path, name, text):
+    with pytest.raises(InvalidInputError) as caught:
+        table_of(tmp_path / name, text)
+    assert caught.value.kind == "bad-table-file"
+    assert "ndjson" in caught.value.hint
+    assert table_of(tmp_path / "b.csv", "[m],{s}\n1,2\n").column_names == ["[m]", "{s}"]
+
+
 def test_odd_files(tmp_path: Path) -> None:
     assert table_of(tmp_path / "t.csv", "a\n1\n\n3\n").to_pylist() == [{"a": 1}, {"a": None}, {"a": 3}]
     assert table_of(tmp_path / "t.csv", "a,b\n").schema.names == ["a", "b"]
