@@ -15,6 +15,7 @@ import pytest
 
 import lakefolio as lf
 from lakefolio.compare.arrays import compare_arrays, compare_sparse
+from lakefolio.compare.models import compare_estimators
 from lakefolio.compare.values import compare_values
 
 NAN = float("nan")
@@ -156,6 +157,24 @@ def test_trees_are_told_by_their_nodes(folio):
     assert told["model.tree_.node_count"] == counts
     assert told["model.tree_.nodes"] == tuple(f"records of shape ({one},)" for one in counts)
     assert diff.summary["parameters_changed"] == 1
+
+
+def test_a_booster_is_told_by_its_trees():
+    tree = "Tree={}\nnum_leaves=2\nthreshold={}\nleaf_value=-0.5 0.5\nshrinkage=1\n\n\n"
+    text = "tree\nversion=v4\ntree_sizes={}\n\n{}end of trees\n\nparameters:\n[boosting: gbdt]\nend of parameters\n"
+    old = {"_handle": text.format("9 9", tree.format(0, 1.5) + tree.format(1, 2.5)), "note": "a\nb"}
+    new = {
+        "_handle": text.format("9 9 9", tree.format(0, 1.5) + tree.format(1, 3.5) + tree.format(2, 4.5)),
+        "note": "a\nc",
+    }
+    found = compare_estimators(old, new, ({}, {}))
+    assert [(one.change, one.where, one.old) for one in found.changes] == [
+        ("changed", "model._handle.tree_sizes", "'9 9'"),
+        ("changed", "model._handle.trees[1].threshold", "'2.5'"),
+        ("added", "model._handle.trees[2]", None),
+        ("changed", "model.note", "'a\\nb'"),
+    ]
+    assert found.summary["learned_parts_changed"] == 2
 
 
 def test_weights_are_told_by_tensor_whatever_their_type(folio):

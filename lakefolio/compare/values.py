@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from itertools import zip_longest
 from typing import Any, Final
@@ -19,12 +19,14 @@ __all__ = ["compare_values"]
 _ABSENT: Final = object()
 
 
-def compare_values(old: object, new: object, root: str = "$") -> Differences:
+def compare_values(
+    old: object, new: object, root: str = "$", parsed: Callable[[str], object] = lambda text: text
+) -> Differences:
     """Compare values: mappings by key, sets by member, arrays as wholes, everything else by what it prints.
 
     Lists are compared by position; of lists of different lengths the equal beginnings and ends are matched first, so
     that one inserted member is one. A number equals a number of another type only if it prints alike: ``1`` and
-    ``1.0`` differ. NaN equals NaN. Nothing recurses.
+    ``1.0`` differ. NaN equals NaN. Nothing recurses. ``parsed`` returns what a text stands for.
     """
     changes: list[ContentChange] = []
     work: list[tuple[str, Any, Any]] = [(root, old, new)]
@@ -32,6 +34,8 @@ def compare_values(old: object, new: object, root: str = "$") -> Differences:
         path, one, other = work.pop()
         if is_dataclass(one) and type(one) is type(other):
             one, other = ({part.name: getattr(side, part.name) for part in fields(one)} for side in (one, other))
+        if type(one) is str and type(other) is str and one != other:
+            one, other = parsed(one), parsed(other)
         below: list[tuple[str, Any, Any]] = []
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             names = dict.fromkeys([*one, *other])
