@@ -33,7 +33,12 @@ def fiftieth(lake: lf.Lake) -> None:
     lake.folio("f").add_json("fiftieth", 50, metadata={"n": 50})
 
 
-CHILDREN = {"gc": gc, "compact": compact, "fiftieth": fiftieth}
+def migrate(lake: lf.Lake) -> None:
+    """A migration that writes every data file anew."""
+    lake.folio("f").table("t").add_column("n", "int64", fill=7)
+
+
+CHILDREN = {"gc": gc, "compact": compact, "fiftieth": fiftieth, "migrate": migrate}
 
 
 class Made:
@@ -106,6 +111,36 @@ def test_gc_may_be_killed_at_any_request(made: Made, s3_server: S3Server, s3_pro
 
     with Nursery("test_upkeep_faults", s3_proxy.storage_options) as nursery:
         assert killed_at_each_request(nursery, s3_proxy, s3_uri, "gc", made.copy_to, judged) >= 10
+
+
+def test_a_migration_may_be_killed_at_any_request(
+    tmp_path: Path, s3_server: S3Server, s3_proxy: CountingProxy, s3_uri: str
+) -> None:
+    """The table is what it was, or wholly migrated; another try does the rest, and gc removes what was left."""
+    lake = lf.open(tmp_path / "lake")
+    table = lake.folio("f").create_table("t", {"k": "int64"}, key="k")
+    for number in range(3):
+        table.append({"k": number})
+    lake.snapshot("before")
+    old, new = [{"k": one} for one in range(3)], [{"k": one, "n": 7} for one in range(3)]
+
+    def judged(uri: str, finished: bool, what: str) -> None:
+        found = lf.open(uri, storage_options=s3_server.storage_options)
+        assert found.check(read_data=True).ok, what
+        now = found.folio("f").table("t")
+        rows, is_new = now.query(order="k", as_="arrow").to_pylist(), len(now.schema.migrations) == 1
+        assert rows == (new if is_new else old), what
+        assert is_new or not finished, what
+        if not is_new:
+            migrate(found)
+        found.gc(dry_run=False, grace=0)
+        assert now.query(order="k", as_="arrow").to_pylist() == new, what
+        assert found.folio("f").table("t", at="before").query(order="k", as_="arrow").to_pylist() == old, what
+        assert found.check(read_data=True).ok, what
+
+    with Nursery("test_upkeep_faults", s3_proxy.storage_options) as nursery:
+        made = Made(lake, s3_server.storage_options)
+        assert killed_at_each_request(nursery, s3_proxy, s3_uri, "migrate", made.copy_to, judged) >= 8
 
 
 def answers(lake: lf.Lake, version: int) -> object:
