@@ -275,6 +275,8 @@ def test_a_write_that_ends_at_any_request_leaves_all_or_nothing(
         ({"a": {"type": "int64", "mim": 3}}, {}),
         ({"a": {"type": "string", "values": []}}, {}),
         ({"a": {"type": "string", "min": 3}}, {}),
+        ({"a": {"type": "int64", "min": 5, "max": 1}}, {}),
+        ({"a": {"type": "int64", "min": 5, "max": "x"}}, {}),
         ({"a": {"type": "string", "null": "no"}}, {}),
         ({"a b": "int64"}, {}),
         ({"a": "int64", "A": "int64"}, {}),

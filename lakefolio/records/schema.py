@@ -6,6 +6,7 @@ too. The key and the history of migrations are notes in its configuration, which
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -289,6 +290,9 @@ def _ranges(name: str, column: Column) -> dict[str, str]:
         listed_values = None if column.values is None else [value_text(one) for one in column.values]
     except ValueError as exc:
         raise _bad(f"column {name!r}: {exc}") from exc
+    with contextlib.suppress(TypeError):  # values that can't be compared fit no type either
+        if column.min is not None and column.max is not None and column.min > column.max:
+            raise _bad(f"column {name!r} allows no values at all: its min is greater than its max")
     # a constraint of a Delta table must be true: one that is unknown is broken
     either = f"{here} IS NULL OR " if column.null else ""
     found = {f"{name}_range": either + " AND ".join(bounds)} if bounds else {}
