@@ -24,7 +24,7 @@ from lakefolio.delta.actions import (
     metadata_of,
     removed_by,
 )
-from lakefolio.delta.checkpoint import note_of, parse_pointer
+from lakefolio.delta.checkpoint import actions_in, note_of, parse_pointer
 from lakefolio.delta.objects import TableObjects
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import ConflictError, FormatError, IntegrityError
@@ -536,24 +536,21 @@ class DeltaLog:
         return rows.sort_by([(column, "ascending") for column in self.spec.order])
 
     def _load_checkpoint(self, version: int, seal: str) -> None:
-        import pyarrow.parquet as pq
-
         name = checkpoint_name(version)
         body = self.store.find(f"{log_prefix(self.name)}/{name}")
         if body is None or (seal and self.seals.of_bytes(name, body) != seal):
             return  # the log itself is complete: a lost checkpoint costs time, nothing else
         try:
-            actions = pq.ParquetFile(pa.BufferReader(pa.py_buffer(body))).read(use_threads=False).to_pylist()
-            for action in actions:
-                if action.get("protocol"):
-                    check_protocol(action["protocol"], self.name)
-                elif action.get("metaData"):
-                    self._table_metadata = metadata_of(action["metaData"])
-                elif action.get("add"):
-                    file = file_of(action["add"], version)
+            for kind, action in actions_in(body):
+                if kind == "protocol":
+                    check_protocol(action, self.name)
+                elif kind == "metaData":
+                    self._table_metadata = metadata_of(action)
+                elif kind == "add":
+                    file = file_of(action, version)
                     self._files[file.path] = file
-                elif action.get("remove"):
-                    path, size, when = removed_by(action["remove"])
+                else:
+                    path, size, when = removed_by(action)
                     self._tombstones[path] = (DataFile(path, size, 0, "", 0), when)
             self._forget_tombstones()
             self._total = Total().with_changes(self._files.values(), ())

@@ -334,7 +334,7 @@ class State:
             found |= {
                 folio
                 for folio in self._base.folios()
-                if folio not in touched or self._base.has_live(folio, touched[folio])
+                if folio not in found and (folio not in touched or self._base.has_live(folio, touched[folio]))
             }
         return sorted(found)
 

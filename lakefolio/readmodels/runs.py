@@ -103,9 +103,9 @@ class ModelRuns:
         return None
 
     def _last_of(self, rows: pa.Table, key: Key, upto: int | None) -> int | None:
-        view = Rows(rows, self.model.order)
         bound = key if upto is None else (*key, upto)
-        at = bisect_right(view, bound, key=lambda one: one[: len(bound)]) - 1
+        view = Rows(rows, self.model.order[: len(bound)])
+        at = bisect_right(view, bound) - 1
         return at if at >= 0 and view[at][: len(key)] == key else None
 
     def rows(self, prefix: Key, upto: int | None = None, columns: Sequence[str] | None = None) -> pa.Table:
@@ -136,9 +136,8 @@ class ModelRuns:
                 continue
             for file in run.files_between(prefix, prefix):
                 for rows in self._groups(file, prefix, prefix, hashed, names=names, keep=keep):
-                    view = Rows(rows, self.model.order)
-                    start = bisect_left(view, prefix, key=lambda one: one[: len(prefix)])
-                    stop = bisect_right(view, prefix, key=lambda one: one[: len(prefix)])
+                    view = Rows(rows, self.model.order[: len(prefix)])
+                    start, stop = bisect_left(view, prefix), bisect_right(view, prefix)
                     if start < stop:
                         yield rows.slice(start, stop - start)
 
