@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import pty
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -137,21 +139,26 @@ def test_what_the_command_line_shows(lake: lf.Lake, command: tuple[str, ...]) ->
 
 
 def on_a_terminal(*args: str) -> str:
+    """Return what a command shows on a terminal, which is this process's output meanwhile."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "lakefolio.cli", *args]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "NO_COLOR": "1"})
-    os.close(theirs)
     shown = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        shown += piece
+
+    def read() -> None:
+        nonlocal shown
+        with contextlib.suppress(OSError):  # the command's end is closed
+            while piece := os.read(ours, 65536):
+                shown += piece
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with open(theirs, "w") as terminal, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("NO_COLOR", "1")
+        with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal):
+            code = cli(args, standalone_mode=False)
+    reader.join()
     os.close(ours)
-    assert process.wait(60) == 0, shown
+    assert code in (None, 0)
+    assert shown
     return shown.decode().replace("\r\n", "\n")
 
 
