@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lakefolio.journal.host_leader import HostPeers
 from lakefolio.process.workers import Workers, submit_to
 
 AT_EXIT = """
@@ -61,6 +62,46 @@ def test_a_call_runs_once_where_no_thread_can_be_started(monkeypatch: pytest.Mon
         held.set()
         busy.result()
     assert ran == [0, 1]
+
+
+NO_THREADS = """
+import sys
+import threading
+
+import lakefolio as lf
+
+lake = lf.open(sys.argv[1])
+
+def refuse(thread):
+    raise RuntimeError("can't start new thread")
+
+threading.Thread.start = refuse
+with lake.run("alone") as run:
+    for step in range(3):
+        run.log({"loss": 1 / (step + 1)}, step)
+        assert len(lf.open(sys.argv[1]).metric_history(run.run_id, "loss")) == step + 1  # committed at once
+    lake.folio("f").add("x", [1, 2])
+print("done")
+"""
+
+
+def test_runs_commit_at_once_what_they_log_where_no_thread_can_be_started(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", NO_THREADS, str(tmp_path / "lake")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+def test_a_process_that_can_start_no_thread_leads_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    first, second = (HostPeers(str(tmp_path), lambda message: message) for _ in range(2))
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert not first.lead()
+    assert second.lead()  # the lock is free
+    assert first.ask_or_lead(b"x") == b"x"
+    second.resign()
 
 
 def test_results_come_in_order_and_the_first_failure_is_raised() -> None:

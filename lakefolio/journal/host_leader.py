@@ -137,9 +137,13 @@ class HostPeers:
                 _registered = True
                 at_exit(resign_all)
             self.resign()  # one that an exception kept from its start
-            with contextlib.suppress(OSError):
+            try:
                 self._server = _Server(self.path, self._duties)
                 self._server.start()
+            except OSError:
+                pass
+            except RuntimeError:  # no thread can be started: nobody may wait for its answers
+                self.resign()
         return self.leading
 
     def leave(self) -> None:

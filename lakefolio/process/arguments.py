@@ -27,6 +27,7 @@ _CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
     "Path": lambda value: isinstance(value, os.PathLike),
     "PathLike": lambda value: isinstance(value, os.PathLike),
     "Callable": callable,
+    "Registrar": callable,
     "Iterable": lambda value: isinstance(value, Iterable),
     "Sequence": lambda value: isinstance(value, Iterable),
     "Mapping": lambda value: isinstance(value, Mapping),

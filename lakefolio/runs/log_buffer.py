@@ -93,9 +93,8 @@ class Logger:
             gathered = self._gathering()
             first = not gathered.points
             gathered.points += points
-            if first or len(gathered.points) > _MUCH:
-                self._start()
-        if len(gathered.points) > _TOO_MUCH:
+            alone = (first or len(gathered.points) > _MUCH) and not self._start()
+        if alone or len(gathered.points) > _TOO_MUCH:
             self.flush()
 
     def columns(self, run_id: str, rows: pa.Table) -> None:
@@ -105,8 +104,8 @@ class Logger:
             gathered = self._gathering()
             gathered.columns.append((run_id, rows))
             gathered.column_count += rows.num_rows
-            self._start()
-        if gathered.column_count > _TOO_MUCH:
+            alone = not self._start()
+        if alone or gathered.column_count > _TOO_MUCH:
             self.flush()
 
     def event(self, row: dict[str, Any], changes: list[Change]) -> None:
@@ -115,8 +114,8 @@ class Logger:
         with self._lock:
             gathered = self._gathering()
             gathered.events.append((row, changes))
-            self._start()
-        if len(gathered.events) > _MUCH:
+            alone = not self._start()
+        if alone or len(gathered.events) > _MUCH:
             self.flush()
 
     def alive(self, run_id: str) -> None:
@@ -225,16 +224,20 @@ class Logger:
 
     # -- the thread ----------------------------------------------------------------------------------------
 
-    def _start(self, *, wake: bool = True) -> None:
-        """Make sure that the thread runs. The caller holds the lock."""
+    def _start(self, *, wake: bool = True) -> bool:
+        """Make sure that the thread runs; return False if none can be started. The caller holds the lock."""
         _busy.add(self)
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(
                 target=_work, args=(weakref.ref(self), self._wake), name="lakefolio-logger", daemon=True
             )
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError:  # as while the interpreter ends: the caller commits at once what it logs
+                return False
         elif wake:
             self._wake.notify()
+        return True
 
     def _turn(self) -> float:
         """Do what is due and return how long to wait for the next turn."""
