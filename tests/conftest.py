@@ -78,6 +78,7 @@ SLOW = {
     "test_fuzz.py::test_whatever_a_lake_says",
     "test_fuzz_items.py",
     "test_gc.py::test_killed_at_every_request_gc_harms_nothing_and_is_resumed",
+    "test_gc.py::test_objects_stay_few_beside_the_log_entries",
     "test_journal.py::test_processes_lose_nothing",
     "test_memory.py",
     "test_notebook.py",

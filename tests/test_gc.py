@@ -18,7 +18,7 @@ from bad_input_support import append_row
 from inside import session_of
 
 import lakefolio as lf
-from lakefolio.format.layout import blob_key
+from lakefolio.format.layout import blob_key, log_version
 from lakefolio.storage.store import Store
 
 
@@ -570,3 +570,15 @@ def answers(lake: lf.Lake, at: Any) -> list[Any]:
         except lf.NotFoundError as exc:
             found.append((entry, exc.kind, exc.purged_at))
     return found
+
+
+def test_objects_stay_few_beside_the_log_entries(tmp_path: Path) -> None:
+    """However many small commits there were: their data files are merged, and what was replaced goes."""
+    lakes = [lf.open(tmp_path / "lake") for _ in range(2)]
+    for number in range(500):
+        lakes[number % 2].folio("f").add_json(f"item {number}", number)
+    lakes[0].gc(dry_run=False, grace=0)
+    keys = [info.key for info in session_of(lakes[0]).store.list("")]
+    entries = [key for key in keys if log_version(key) is not None]
+    assert len(entries) > 500
+    assert len(keys) - len(entries) <= 100
