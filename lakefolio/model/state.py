@@ -312,8 +312,11 @@ class State:
             rows = self.rows.table().select(list(columns)).take(pa.array(numbers, pa.int64()))
             return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
         heads = self._base.heads_of(folio, ("item", *columns))
+        cells = zip(*(heads.column(name).to_pylist() for name in columns), strict=True)
+        if folio not in self._heads:  # no row in memory is about it, be it of a delete
+            return list(cells)
         items = heads.column("item").to_pylist()
-        kept = dict(zip(items, zip(*(heads.column(name).to_pylist() for name in columns), strict=True), strict=True))
+        kept = dict(zip(items, cells, strict=True))
         return [
             kept[item] if number is None else tuple(self.rows.value(number, name) for name in columns)
             for item, number in self._merged(folio, items).items()
