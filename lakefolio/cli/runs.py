@@ -182,9 +182,18 @@ def _followed(app: App, lake: Lake, asked: _Asked, every: float) -> None:
     most = _SHOWN if asked.limit is None else asked.limit or None
     before: dict[str, list[str]] = {}
     known: list[dict[str, object]] = []
+    told = False
     with app.output.live_table() as show:
         for now in lake.follow_runs(every_s=every):
-            found = _tabled(now, asked, most)
+            try:
+                found = _tabled(now, asked, most)
+            except InvalidInputError as exc:
+                if exc.kind != "bad-query":
+                    raise
+                if not told:  # a metric is a column from its first point on
+                    app.output.note(f"{exc.message} yet: the table begins when one has it")
+                told = True
+                continue
             if show is not None:
                 show(found.headings, found.cells, found.right)
                 continue

@@ -108,6 +108,23 @@ def test_the_command_line_prints_what_came_and_ends_with_the_run(tmp_path):
     assert CliRunner().invoke(cli, ["--lake", lake.uri, "runs", "flat", "--follow"]).exit_code == 2
 
 
+def test_a_table_that_is_followed_waits_for_a_metric_that_no_run_has_yet(tmp_path, monkeypatch):
+    lake = lf.open(tmp_path / "lake")
+    lake.create_run(name="begun", status="done")
+
+    def looks(watcher, *, every_s):
+        for _ in range(2):
+            yield watcher.at(watcher.version)
+        lake.create_run(name="trained", metrics={"loss": 0.5}, status="done")
+        yield watcher.at(watcher.version)
+
+    monkeypatch.setattr(lf.Lake, "follow_runs", looks)
+    done = CliRunner().invoke(cli, ["--lake", lake.uri, "runs", "--follow", "--columns", "name,loss"])
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("runs have no column 'loss' yet: the table begins when one has it") == 1
+    assert "trained  loss 0.5" in done.stdout
+
+
 def _json(lake, *words):
     return CliRunner().invoke(cli, ["--lake", lake.uri, *words, "--json"]).stdout
 
