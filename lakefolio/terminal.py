@@ -7,6 +7,7 @@ another. They are written out as escapes, the same everywhere.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -26,6 +27,9 @@ __all__ = [
 
 UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
 """Letters and marks that show nothing; Unicode lists them as default ignorable."""
+_EMOJI: Final = "[\u2194\u2195\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
+_JOINER: Final = re.compile(rf"(?:(?<={_EMOJI})|(?<={_EMOJI}\ufe0f))\u200d(?={_EMOJI})")
+"""Zero width joiners that make one picture of two emoji."""
 _DECIMAL_BITS: Final = 100_000
 _DEPTH: Final = 20
 
@@ -118,6 +122,14 @@ def _hidden(one: str) -> bool:
     return one in UNSEEN or (not one.isprintable() and unicodedata.category(one) != "Zs")
 
 
+def _written_out(text: str, escaped: Callable[[str], str], keep: str) -> str:
+    joiners = {found.start() for found in _JOINER.finditer(text)}
+    return "".join(
+        escaped(one) if one not in keep and _hidden(one) and place not in joiners else one
+        for place, one in enumerate(text)
+    )
+
+
 def cell_count(text: str) -> int:
     """Return how many cells of a terminal a text takes: wide characters take two, marks on others none."""
     if text.isascii():
@@ -135,7 +147,7 @@ def visible(text: str, *, keep: str = "\n\t") -> str:
     """Return ``text`` with every character that does something or shows nothing written out, such as ``ESC``.
 
     Control characters (C0, C1, DEL), marks of direction, zero-width and other invisible characters, lone surrogates and
-    unassigned code points. Spaces of any width stay.
+    unassigned code points. Spaces of any width stay, and a zero width joiner between two emoji, which makes them one.
 
     Args:
         text: What somebody wrote.
@@ -143,14 +155,14 @@ def visible(text: str, *, keep: str = "\n\t") -> str:
     """
     if text.isprintable() and UNSEEN.isdisjoint(text):
         return text
-    return "".join(_escaped(one) if one not in keep and _hidden(one) else one for one in text)
+    return _written_out(text, _escaped, keep)
 
 
 def visible_json(document: str) -> str:
     """Return a JSON document with the same characters as JSON escapes; it means the same."""
     if document.isascii() and "\x7f" not in document:
         return document
-    return "".join(_json_escaped(one) if one != "\n" and _hidden(one) else one for one in document)
+    return _written_out(document, _json_escaped, "\n")
 
 
 def _escaped(one: str) -> str:

@@ -47,7 +47,8 @@ EVIL = {
 }
 ALL = "".join(EVIL.values())
 DOES = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u3164]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\u3164]"
+    "|(?<![\ufe0f\u2190-\u2bff\U0001f000-\U0001faff])\u200d|\u200d(?![\u2190-\u2bff\U0001f000-\U0001faff])"
     "|[\U000e0000-\U000e007f]"
 )
 
@@ -72,6 +73,31 @@ def test_what_is_visible_can_be_shown(text: str) -> None:
 def test_ordinary_text_of_any_language_stays() -> None:
     for text in ("Grüße", "données", "данные", "数据 集", "ข้อมูล", "💾 ✓ → …", "a\tb\nc", "12\u00a0%", "١٢٣"):
         assert visible(text) == text
+
+
+def test_a_joiner_stays_between_emoji_alone() -> None:
+    for text in (
+        "👩\u200d🔬",
+        "👩🏽\u200d🔬",
+        "🏳\ufe0f\u200d🌈",
+        "❤\ufe0f\u200d🔥",
+        "👨\u200d👩\u200d👧",
+        "🙂\u200d↔\ufe0f",
+    ):
+        assert visible(text) == text
+        assert visible_json(f'"{text}"') == f'"{text}"'
+    for text in (
+        "\u200d🔬",
+        "👩\u200d",
+        "👩\u200da",
+        "a\u200d🔬",
+        "👩\u200d\u200d🔬",
+        "a\ufe0f\u200d🔬",
+        "│\u200d│",
+        "°\u200d°",
+    ):
+        assert visible(text) == text.replace("\u200d", r"\u200d"), text
+    assert visible("👩\u200b🔬\u200c🔬") == r"👩\u200b🔬\u200c🔬"
 
 
 @pytest.fixture(scope="module")
