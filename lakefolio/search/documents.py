@@ -96,7 +96,7 @@ select {_ITEM} as ref, subject_id, key, value from current_metadata
 where subject_kind = 'entry' and folio is not null and item is not null and value is not null
 """
 _CONTENT_OF: Final = f"""
-select {_REF} as ref, content, coalesce(details ->> '$.filename', '') as name, media_type from items
+select {_REF} as ref, content, {_FILE_NAME} as name, media_type from items
 where folio is not null and storage = 'inline' and kind in {_TEXT_KINDS} and not archived
 """
 _ASIDE: Final = {

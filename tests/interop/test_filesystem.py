@@ -17,7 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import lakefolio as lf
-from lakefolio.errors import AddressNotFoundError, IntegrityError, InvalidInputError, LakefolioError, ReadOnlyError
+from lakefolio.errors import (
+    AddressIsFolderError,
+    AddressNotFoundError,
+    IntegrityError,
+    InvalidInputError,
+    LakefolioError,
+    ReadOnlyError,
+)
 from lakefolio.interop.addresses import Address
 from lakefolio.interop.filesystem import LakeFileSystem
 from lakefolio.testing.s3 import S3Server
@@ -160,11 +167,11 @@ def test_an_address_without_the_mark_is_told_where_it_stands(lake: lf.Lake) -> N
 def test_a_folder_that_is_opened_is_a_directory_as_to_python(lake: lf.Lake) -> None:
     for rest in ("!exp/one:logs", "!exp/one", "!exp", ""):
         with (
-            pytest.raises(IsADirectoryError, match="is a folder, not a file") as caught,
+            pytest.raises(AddressIsFolderError, match="is a folder, not a file") as caught,
             fsspec.open(address(lake, rest)),
         ):
             pass
-        assert isinstance(caught.value, InvalidInputError)
+        assert isinstance(caught.value, IsADirectoryError)
 
 
 def test_nothing_is_written(lake: lf.Lake, tmp_path: Path) -> None:
