@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, BinaryIO, ClassVar, NoReturn
 
 from fsspec.core import has_magic
@@ -157,6 +158,49 @@ class LakeFileSystem(AbstractFileSystem):
         places = ((name, Address.parse(name)) for name in sorted(found))
         kept = {name: found[name] for name, place in places if folio(place.folio) and item(place.path)}
         return kept if detail else list(kept)
+
+    def walk(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        topdown: bool = True,
+        on_error: str | Callable[[OSError], object] = "omit",
+        **options: object,
+    ) -> Iterator[tuple[str, Any, Any]]:
+        """Give each level below a place as ``(root, dirs, files)``, as ``os.walk`` does; ``f"{root}/{name}"`` is there.
+
+        So the names of folios right below a lake begin with ``!``, those of items right below a folio with ``:``, and
+        if the address has a version, the names have it instead of the root. With ``detail`` each name has its facts.
+
+        Raises:
+            AddressNotFoundError: Nothing lies there, and ``on_error`` is ``"raise"``.
+            InvalidInputError: kind ``bad-limit``: ``maxdepth`` is less than 1.
+        """
+        if maxdepth is not None and maxdepth < 1:
+            raise InvalidInputError(f"maxdepth is {maxdepth}, expected 1 or more", kind="bad-limit", hint="or None")
+        try:
+            listing = self._look(path).listed()
+        except OSError as exc:
+            if on_error == "raise":
+                raise
+            if callable(on_error):
+                on_error(exc)
+            return
+        root, detail = str(replace(_address(path), at=None)), bool(options.get("detail"))
+        dirs: dict[str, Info] = {}
+        files: dict[str, Info] = {}
+        for info in sorted(listing, key=lambda one: str(one["name"])):
+            level = dirs if info["type"] == "directory" else files
+            level[info["name"][len(root) :].lstrip("/")] = info
+        found = (root, dirs, files) if detail else (root, list(dirs), list(files))
+        if topdown:
+            yield found
+        if maxdepth is None or maxdepth > 1:
+            deeper = None if maxdepth is None else maxdepth - 1
+            for name in found[1]:
+                yield from self.walk(dirs[name]["name"], deeper, topdown, on_error, detail=detail)
+        if not topdown:
+            yield found
 
     # -- reading ---------------------------------------------------------------------------------------------
 

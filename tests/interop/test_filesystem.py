@@ -128,6 +128,48 @@ def test_listing_and_patterns(lake: lf.Lake) -> None:
     assert fs.isdir(address(lake, "!exp/one:logs"))
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        *("", "!exp", "!exp/one", "!exp/one:logs", "!exp/one:flights"),
+        *("!@1", "!exp@1", "!exp/one@v/1", "!exp/one:plots@1", "!exp/one:flights@1"),
+    ],
+)
+def test_what_a_walk_names_is_there(lake: lf.Lake, rest: str) -> None:
+    fs, where = fsspec.filesystem("lake"), address(lake, rest)
+    lake.snapshot("v/1")
+    if "@" in rest:
+        lake.folio("exp/one").delete("config", warn_dependents=False).delete("plots/notes").delete("flights")
+    expected = {name: one["size"] for name, one in fs.find(where, detail=True).items()}
+    for topdown in (True, False):
+        files = [f"{root}/{name}" for root, _, files in fs.walk(where, topdown=topdown) for name in files]
+        assert {(one := fs.info(file))["name"]: one["size"] for file in files} == expected != {}
+    assert all(fs.isdir(f"{root}/{name}") for root, dirs, _ in fs.walk(where) for name in dirs)
+
+
+def test_a_walk_is_pruned_bounded_and_says_what_is_missing(lake: lf.Lake) -> None:
+    fs = fsspec.filesystem("lake")
+    ((root, dirs, files),) = fs.walk(address(lake, "!exp"), maxdepth=1, detail=True)
+    assert (names([root]), list(dirs), files) == (["exp"], ["one", "two"], {})
+    seen = []
+    for root, dirs, files in fs.walk(address(lake, "")):
+        dirs[:] = [one for one in dirs if one != "one"]
+        seen += [(*names([root]), dirs, files)]
+    assert seen == [
+        ("", ["!exp", "!plain"], []),
+        ("exp", ["two"], []),
+        ("exp/two", [], [":flights"]),
+        ("plain", [], [":x"]),
+    ]
+    errors: list[OSError] = []
+    assert [*fs.walk(address(lake, "!none")), *fs.walk(address(lake, "!none"), on_error=errors.append)] == []
+    with pytest.raises(AddressNotFoundError):
+        next(fs.walk(address(lake, "!none"), on_error="raise"))
+    assert isinstance(errors[0], AddressNotFoundError)
+    with pytest.raises(InvalidInputError):
+        next(fs.walk(address(lake, ""), maxdepth=0))
+
+
 def test_a_tree_is_copied_out(lake: lf.Lake, tmp_path: Path) -> None:
     fsspec.filesystem("lake").get(address(lake, "!exp/one:logs"), str(tmp_path / "out"), recursive=True)
     assert (tmp_path / "out" / "day" / "one.txt").read_text() == "first"
