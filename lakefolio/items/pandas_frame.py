@@ -1,7 +1,6 @@
 """pandas frames and series as Arrow tables, and back, equal in every dtype (FORMAT.md, "Kind table").
 
-The Arrow table holds plain columns that any reader understands: the columns of the frame, then one per index
-    level.
+The Arrow table holds plain columns that any reader understands: the columns of the frame, then one per index level.
 Facts that Arrow can't express lie as JSON in the metadata of its schema under ``lakefolio:pandas``: the *plan*.
 It says how each column becomes a pandas column again (a *cell*), what the index and the column labels are,
 and ``attrs``. Missing values are nulls in Arrow; an object column remembers whether they were None, NaN, NA
@@ -119,18 +118,25 @@ def without_plan(table: pa.Table) -> pa.Table:
 
 
 def with_texts(table: pa.Table, plan: Mapping[str, Any]) -> pa.Table:
-    """Return the table as other libraries should see it, periods (numbers in Arrow) as the texts that pandas shows."""
+    """Return the table as other libraries should see it.
+
+    Periods (numbers in Arrow) are texts as pandas shows them. Index levels without names have those of ``reset_index``.
+    """
     cells = dict(zip(plan["names"], plan["cells"], strict=True))
     cells |= {level["name"]: level["cell"] for level in plan["index"].get("levels", ())}
     for place, name in enumerate(table.column_names):
         if cells.get(name, {}).get("kind") == "period":
             column = table.column(name)
             periods = values_of(column, cells[name]) if need("pandas", "a column of periods") else ()
-            texts = [
-                None if gone else str(one) for one, gone in zip(periods, column.is_null().to_pylist(), strict=True)
-            ]
+            absent = column.is_null().to_pylist()
+            texts = [None if gone else str(one) for one, gone in zip(periods, absent, strict=True)]
             table = table.set_column(place, name, pa.array(texts, pa.string()))
-    return without_plan(table)
+    names = list(table.column_names)
+    for place, level in enumerate(plan["index"].get("levels", ())):
+        name = f"level_{place}" if plan["index"]["multi"] or "index" in names else "index"
+        if level["label"] is None and name not in names:
+            names[names.index(level["name"])] = name
+    return without_plan(table.rename_columns(names))
 
 
 def index_names(plan: Mapping[str, Any]) -> list[str]:

@@ -201,6 +201,39 @@ def test_periods_durations_nested_and_binary_values_are_readable_text(folio: Fol
     assert feather.read_table("p.feather").column("quarter").to_pylist() == ["2020Q1", None]
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_an_index_without_a_name_is_called_what_pandas_calls_it(folio: Folio, name: str) -> None:
+    pd = need("pandas", "pandas")
+    pairs = pd.MultiIndex.from_tuples([(1, "p"), (2, "q")], names=[None, None])
+    for frame in (
+        pd.DataFrame({"a": [1, 2]}, index=["p", "q"]),
+        pd.DataFrame({"index": [1, 2]}, index=["p", "q"]),
+        pd.DataFrame({"a": [1, 2]}, index=pairs),
+        pd.DataFrame({"a": [1, 2]}, index=pairs.set_names(["k", None])),
+        pd.Series([1, 2], name="a", index=["p", "q"]),
+        pd.DataFrame({"__index_level_0__": [1, 2]}),
+    ):
+        folio.add("p", frame, overwrite=True)
+        folio.export("p", name, overwrite=True)
+        folio.import_table("back", name, overwrite=True)
+        flat = frame.reset_index() if type(frame.index) is not pd.RangeIndex else frame
+        back = folio.get_table("back")
+        pd.testing.assert_frame_equal(back[flat.columns.tolist()], flat)
+        assert len(back.columns) == len(flat.columns)
+    folio.add("q", pd.DataFrame({"index": [1], "level_0": [2]}, index=["p"]))
+    folio.export("q", name, overwrite=True)
+    folio.import_table("back", name, overwrite=True)
+    assert folio.get_table("back").columns.tolist() == ["index", "level_0", "__index_level_0__"]
+
+
+def test_an_index_without_a_name_has_a_heading_in_excel_and_json(folio: Folio) -> None:
+    pd, openpyxl = need("pandas", "pandas"), need("openpyxl", "openpyxl")
+    folio.add("p", pd.DataFrame({"a": [1]}, index=["p"]))
+    rows = openpyxl.load_workbook(folio.export("p", "p.xlsx")).active.iter_rows(values_only=True)
+    assert list(rows) == [("a", "index"), (1, "p")]
+    assert json.loads(folio.export("p", "p.json").read_text()) == [{"a": 1, "index": "p"}]
+
+
 def test_every_type_is_written_as_text_or_refused(folio: Folio) -> None:
     from arrow_strategies import LEAVES
 
