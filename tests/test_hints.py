@@ -68,6 +68,35 @@ def test_an_item_that_was_deleted_says_how_it_comes_back(lake: lf.Lake, door: st
     assert lake.get("f:old") == 1
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_an_item_that_was_renamed_says_its_new_name(lake: lf.Lake, stored: bool) -> None:
+    lake.folio("f").add_json("twin", 3).rename("mid", "g:new name")
+    if stored:
+        lake.compact()
+        lake = lf.open(lake.uri)
+    error = refused(
+        NotFoundError,
+        "item-not-found",
+        lambda: lake.get("f:mid"),
+        "'mid' of folio 'f' was renamed to 'g:new name' at @8",
+    )
+    assert (error.objects["deleted_at"], error.objects["renamed_to"]) == (8, "g:new name")
+    assert lake.get(re.search(r"'(.*?)'", error.hint)[1]) == 3
+    assert lake.get("f:mid", at=int(re.search(r"at=(\d+)", error.hint)[1])) == 3
+    failed = CliRunner().invoke(cli, ["--lake", lake.uri, "get", "f:mid"])
+    commands = re.findall(r"lakefolio (.*?)(?:;|$)", failed.stderr.split("read that")[1].strip())
+    assert [CliRunner().invoke(cli, shlex.split(one)).stdout.strip() for one in commands] == ["3", "3"]
+    refused(NotFoundError, "item-not-found", lambda: lake.get("f:old"), "deleted at @6")
+
+
+def test_a_copy_that_stays_beside_a_deleted_item_is_no_new_name(lake: lf.Lake) -> None:
+    folio = lake.folio("f").copy_item("mid", "copy").delete("mid")
+    refused(NotFoundError, "item-not-found", lambda: folio.get("mid"), "deleted at @8")
+    with lake.batch():
+        folio.add_json("other", 4).delete("copy")
+    refused(NotFoundError, "item-not-found", lambda: folio.get("copy"), "deleted at @9")
+
+
 def test_what_changes_a_deleted_item_says_the_same(lake: lf.Lake) -> None:
     folio = lake.folio("f")
     for action in (

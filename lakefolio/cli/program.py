@@ -94,7 +94,7 @@ class Commands(Shared, click.Group):
 
     @staticmethod
     def _command_for(app: App, exc: LakefolioError) -> str | None:
-        """Return the commands that read, or bring back, an item that is elsewhere in time."""
+        """Return the commands that read, or bring back, an item that is elsewhere in time, or under another name."""
         came, gone = exc.objects.get("came_at"), exc.objects.get("deleted_at")
         if not (isinstance(came, int) or isinstance(gone, int)) or exc.objects.get("input"):
             return None
@@ -102,6 +102,8 @@ class Commands(Shared, click.Group):
         if isinstance(came, int):
             return f"read it: {app.line('get', f'{ref}@{came}')}"
         last = gone - 1 if isinstance(gone, int) else 0
+        if new := exc.objects.get("renamed_to"):
+            return f"read that: {app.line('get', str(new))}; or what it was: {app.line('get', f'{ref}@{last}')}"
         read, restore = app.line("get", f"{ref}@{last}"), app.line("restore", str(last), "--item", ref)
         return f"read it: {read}; or restore it: {restore}"
 

@@ -13,7 +13,7 @@ from lakefolio.errors import AlreadyExistsError, InvalidInputError, NotFoundErro
 from lakefolio.format.names import is_own_folio
 from lakefolio.format.times import is_time, last_instant, shown_time
 from lakefolio.model.changes import RUN_OVER, SetRun
-from lakefolio.model.entries import StateView
+from lakefolio.model.entries import Entry, StateView
 from lakefolio.model.item_versions import aliases_of, is_item_version
 from lakefolio.model.state import State
 from lakefolio.render.text import counted
@@ -175,7 +175,8 @@ def item_not_found(
 ) -> NotFoundError:
     """Make the error for an item that is not there.
 
-    An item that came later, or was deleted, says when, and how it is read; for any other the nearest names are given.
+    An item that came later, was renamed or was deleted says when, and how it is read; for any other the nearest names
+    are given.
 
     Args:
         view: The state at the version asked for.
@@ -201,15 +202,19 @@ def item_not_found(
                 came_at=came,
             )
         gone, op = before[0]
-        if op == "delete" and newest.entry_at(folio, item, gone - 1) is not None:
+        was = newest.entry_at(folio, item, gone - 1) if op == "delete" else None
+        if was is not None:
+            new = _renamed_to(newest, was, gone)
+            restoring = f"restore it: lake.restore({gone - 1}, items={shown_value(ref)})"
             return NotFoundError(
-                f"item {item!r} of folio {folio!r} was deleted at @{gone}",
+                f"item {item!r} of folio {folio!r} was {f'renamed to {new!r}' if new else 'deleted'} at @{gone}",
                 kind="item-not-found",
-                hint=f"read it at={gone - 1}, or restore it: lake.restore({gone - 1}, items={shown_value(ref)})",
+                hint=f"read {new!r}, or this one at={gone - 1}" if new else f"read it at={gone - 1}, or {restoring}",
                 folio=folio,
                 item=item,
                 version=at,
                 deleted_at=gone,
+                **({"renamed_to": new} if new else {}),
             )
     names = view.names(folio)
     if names:
@@ -228,6 +233,18 @@ def item_not_found(
         folio=folio,
         item=item,
     )
+
+
+def _renamed_to(state: State, entry: Entry, gone: int) -> str | None:
+    """Return the reference under which the commit that deleted an item put its content, if that is one."""
+    import pyarrow.compute as pc
+
+    found = []
+    for rows in state.parts(("folio", "item", "reason", "kind", "digest"), gone - 1, gone):
+        copied = pc.and_kleene(pc.equal(rows["reason"], "copy"), pc.equal(rows["digest"], entry.digest))
+        found += rows.filter(pc.and_kleene(copied, pc.equal(rows["version"], gone))).to_pylist()
+    found = [one for one in found if one["kind"] == entry.kind]
+    return f"{found[0]['folio']}:{found[0]['item']}" if len(found) == 1 else None
 
 
 def check_run(change: SetRun, before: Mapping[str, str]) -> None:
