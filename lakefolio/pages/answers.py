@@ -243,13 +243,22 @@ class Answers:
         return item_list.listed(lake, asked, self._querying)
 
     def item(self, lake: Lake, asked: Mapping[str, str]) -> Any:
-        """Return what is known about an item by itself: facts, and whether it is the newest of its name."""
-        entry = lake.item(_given(asked, "ref"))
-        name = f"{entry.folio}:{entry.item}"
+        """Return what is known about an item by itself: facts, and whether it is the newest of its name.
+
+        Of an item that was deleted it is told of the last version.
+        """
+        ref, renamed_to = _given(asked, "ref"), None
         try:
-            latest, deleted = lake.item(name).version, False
+            entry = lake.item(ref)
         except NotFoundError as exc:
-            at = exc.objects.get("deleted_at")
+            gone = exc.objects.get("deleted_at")
+            if not isinstance(gone, int):
+                raise
+            entry = lake.item(f"{exc.objects['folio']}:{exc.objects['item']}@{gone - 1}")
+        try:
+            latest, deleted = lake.item(f"{entry.folio}:{entry.item}").version, False
+        except NotFoundError as exc:
+            at, renamed_to = exc.objects.get("deleted_at"), exc.objects.get("renamed_to")
             latest, deleted = at if isinstance(at, int) else entry.version, True
         return plain(
             {
@@ -260,6 +269,7 @@ class Answers:
                 "version": entry.version,
                 "latest_version": latest,
                 "deleted": deleted,
+                "renamed_to": renamed_to,
                 "purged": lake.is_purged(entry),
                 "storage": entry.storage,
                 "uri": entry.uri,

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 import lakefolio as lf
+from lakefolio.errors import NotFoundError
 from lakefolio.lake.reading import few_items
 from lakefolio.pages.answers import Answers
 from lakefolio.pages.curves import drawn
@@ -171,11 +172,27 @@ def test_folios_of_runs_are_left_out_unless_asked_for(answers: Answers, monkeypa
     assert {one["folio"] for one in asked(answers, "storage", all="1")["folios"]} >= own
 
 
-def test_a_deleted_item_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ref", ["a:b", "a:b@2", "a:b@3"])
+def test_of_a_deleted_item_the_last_version_and_its_history_are_told(tmp_path: Path, ref: str) -> None:
     lake = lf.open(tmp_path / "lake")
-    lake.folio("a").add("b", 1).delete("b")
-    data = asked(Answers(lake), "item", ref="a:b@1")
-    assert (data["deleted"], data["version"], data["latest_version"]) == (True, 1, 2)
+    lake.folio("a").add("b", 1).add("b", 2, overwrite=True).delete("b").add("c", 1)
+    for at in ("", "3"):
+        answers = Answers(lake)
+        data = asked(answers, "item", ref=ref, at=at)
+        assert (data["deleted"], data["ref"], data["version"], data["latest_version"]) == (True, "a:b@2", 2, 3)
+        assert asked(answers, "preview", ref=data["ref"], at=at)["value"] == 2
+        history = asked(answers, "around", ref=data["ref"], at=at)["history"]
+        assert [(one["version"], one["op"]) for one in history] == [(3, "delete"), (2, "put"), (1, "put")]
+    with pytest.raises(NotFoundError, match="not found"):
+        asked(answers, "item", ref="a:x")
+
+
+def test_a_renamed_item_names_the_new_one(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("a").add("b", 1).rename("b", "c")
+    data = asked(Answers(lake), "item", ref="a:b")
+    assert (data["ref"], data["renamed_to"], data["latest_version"]) == ("a:b@1", "a:c", 2)
+    assert asked(Answers(lake), "item", ref="a:c")["renamed_to"] is None
 
 
 def test_everything_is_told_as_of_a_version(answers: Answers) -> None:

@@ -421,6 +421,29 @@ def test_errors_are_told_in_the_page(browser: Browser, server: PageServer) -> No
     context.close()
 
 
+def test_an_item_that_was_deleted_or_renamed_shows_what_it_was(browser: Browser, tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "gone")
+    lake.folio("a").add("b", 1).add("b", {"last": 22}, overwrite=True).delete("b").add("c", 3).rename("c", "d")
+    with PageServer(lake) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        context = browser.new_context()
+        page = context.new_page()
+        said = _listen(page)
+        page.goto(server.url)
+        go(page, "item?ref=a:b")
+        page.get_by_text("Deleted at version 3.").wait_for()
+        page.get_by_text('lake.folio("a").get("b@2")').wait_for()
+        page.locator(".preview").get_by_text("22").wait_for()
+        page.get_by_role("heading", name="History 3 changes").wait_for()
+        go(page, "item?ref=a:c")
+        page.get_by_text("Renamed to a:d at version 5.").wait_for()
+        page.get_by_role("link", name="a:d").click()
+        page.get_by_text('lake.folio("a").get("d")').wait_for()
+        context.close()
+        server.shutdown()
+    assert said == []
+
+
 def test_a_commit_shows_by_itself(browser: Browser, tmp_path: Path) -> None:
     lake = lf.open(tmp_path / "live")
     lake.folio("a").add("first", 1)

@@ -104,12 +104,12 @@
       return html`<article><header><p class="crumb"><a href=${href("items", { folio: data.folio })}>${data.folio}</a></p>
           <h1>${data.item} <${Kind} kind=${data.kind}/></h1>${info.description && html`<p>${info.description}</p>`}
           ${(info.tags || []).length > 0 && html`<p>${info.tags.map(tag => html`<span class="tag">${tag}</span>`)}</p>`}
-          ${data.latest_version !== data.version && html`<p class="notice">${data.deleted ? `Deleted at version ${data.latest_version}.` : html`This is not the newest: it changed again at version ${data.latest_version}. <a href=${href("item", { ref: name })}>See that</a>`}</p>`}
+          ${data.latest_version !== data.version && html`<p class="notice">${data.renamed_to ? html`Renamed to <a href=${href("item", { ref: data.renamed_to })}>${data.renamed_to}</a> at version ${data.latest_version}.` : data.deleted ? `Deleted at version ${data.latest_version}.` : html`This is not the newest: it changed again at version ${data.latest_version}. <a href=${href("item", { ref: name })}>See that</a>`}</p>`}
           ${data.purged && html`<p class="notice">Its content was purged by gc and can't be read any more.</p>`}</header>
         <${Facts} rows=${[["version", html`${data.version}, <${Time} at=${info.created_at}/>${info.author ? ` by ${info.author}` : ""}`], ["size", info.size_bytes != null && bytes(info.size_bytes)],
           ["rows", info.num_rows != null && `${number(info.num_rows)}${info.num_cols ? ` × ${number(info.num_cols)} columns` : ""}`], 
           ["reference to", data.uri && html`<code>${data.uri}</code>`], ["media type", info.media_type], ["digest", info.checksum && html`<code title=${info.checksum}>${info.checksum.slice(0, 20)}…</code>`],
-          ["code", info.code && html`<pre>${info.code}</pre>`], ["archived", info.archived && "yes"], ["read it", html`<code>lake.folio("${data.folio}").get("${data.item}")</code>`]]}/>
+          ["code", info.code && html`<pre>${info.code}</pre>`], ["archived", info.archived && "yes"], ["read it", html`<code>lake.folio("${data.folio}").get("${data.item}${data.latest_version === data.version ? "" : `@${data.version}`}")</code>`]]}/>
         ${!data.purged && html`<${Preview} reference=${data.ref}/>`}
         ${Object.keys(metadata).length > 0 && html`<section><h2>Metadata</h2><div class="json"><${Json} value=${metadata} open=${true}/></div></section>`}
         <${Around} reference=${data.ref} name=${name} folio=${data.folio} version=${data.version}/>
