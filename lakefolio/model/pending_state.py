@@ -147,7 +147,14 @@ class Overlay:
 
     def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """See StateView."""
-        return [tuple(getattr(entry, name) for name in columns) for entry in self.entries(folio)]
+        below = {item: values for item, *values in self.base.listing(folio, ("item", *columns))}
+        heads = self._heads.get(folio, {})
+        found: list[tuple[Any, ...]] = []
+        for item in self.names(folio):
+            pending = heads.get(item)
+            values = below[item] if pending is None else [getattr(pending.entry, name) for name in columns]
+            found.append(tuple(values))
+        return found
 
     def entries(self, folio: str) -> list[Entry]:
         """See StateView."""
