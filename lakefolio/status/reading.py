@@ -26,19 +26,20 @@ __all__ = ["stale_among", "status_of"]
 
 _HEADS = f"select {', '.join(HEAD_COLUMNS)} from items where folio is not null order by folio, item"
 _EDGES = f"""
-with telling as (
-    select
-        version,
-        op,
-        inputs,
-        if(op = 'run', 'run', 'entry') as output_kind,
-        if(op = 'run', run_id, entry_id) as output_id
-    from stg_manifests
+with of_items as (
+    select version, inputs, 'entry' as output_kind, entry_id as output_id from stg_manifests
+    where len(inputs) > 0 and op = 'put' and entry_id in (select entry_id from items)
+),
+
+of_runs as (
+    select version, inputs, 'run' as output_kind, run_id as output_id from stg_manifests
     where
-        len(inputs) > 0
-        and (
-            (op = 'run' and run_id in (select run_id from items))
-            or (op = 'put' and entry_id in (select entry_id from items))
+        len(inputs) > 0 and op = 'run'
+        and run_id in (
+            select run_id from items
+            union all
+            select unnest(list_transform(list_filter(inputs, lambda e: e.input_kind = 'run'), lambda e: e.input_id))
+            from of_items -- an entry that was restored is of no run, but made by one
         )
 ),
 
@@ -47,7 +48,7 @@ edges as (
         * exclude (inputs),
         unnest(inputs) as edge,
         generate_subscripts(inputs, 1) as ordinal
-    from telling
+    from (from of_items union all from of_runs)
 )
 
 select {", ".join(f"{'edge.' * one.startswith('input')}{one}" for one in EDGE_COLUMNS)} from edges
