@@ -412,7 +412,7 @@ class State:
         if self._base is not None:
             kept = {(one.folio, one.name): one for one in self._base.snapshots(folio)}
             every = {key: one for key, one in kept.items() if key not in self._dropped} | every
-        ordered = sorted(every.values(), key=lambda one: (one.version, one.name))
+        ordered = sorted(every.values(), key=lambda one: (one.version, one.name, one.folio or ""))
         return [one for one in ordered if folio is None or one.folio == folio]
 
     # -- metadata of the lake, of folios and of runs -----------------------------------------------------------

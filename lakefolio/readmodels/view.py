@@ -232,7 +232,9 @@ class Folded:
     def snapshots(self, folio: str | None = None) -> list[Snapshot]:
         """See View."""
         rows = self.heads(SNAPSHOTS, () if folio is None else (folio,)).to_pylist()
-        return sorted((snapshot_from_row(row) for row in rows), key=lambda one: (one.version, one.name))
+        return sorted(
+            (snapshot_from_row(row) for row in rows), key=lambda one: (one.version, one.name, one.folio or "")
+        )
 
     # -- metadata ------------------------------------------------------------------------------------------
 

@@ -582,8 +582,9 @@ def test_memory_does_not_follow_the_lake(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         before, peak = map(int, done.stdout.split())
         taken.append(peak - before)
-    assert taken[1] < 150e6  # four times as many entries took 400e6 more when a handle held the journal
-    assert taken[1] < taken[0] + 40e6
+    # it takes 105e6 and 140 to 150e6; four times as many entries took 400e6 more when a handle held the journal
+    assert taken[1] < 180e6
+    assert taken[1] < taken[0] + 70e6
 
 
 CHECK = """
