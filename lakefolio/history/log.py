@@ -1,6 +1,8 @@
 """The history of one item, and the log of commits (pure: no I/O).
 
 Both are read off the ``manifests`` rows in their total order, so compaction and gc do not change them.
+
+Slightly longer than most modules: what a line of a history says, as text and as HTML, stands beside how it is found.
 """
 
 from __future__ import annotations

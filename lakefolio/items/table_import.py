@@ -1,4 +1,7 @@
-"""Table files that other programs wrote, as streams of record batches."""
+"""Table files that other programs wrote, as streams of record batches.
+
+Slightly longer than most modules: which format a file has, and what is said of one that is none, is decided here alone.
+"""
 
 from __future__ import annotations
 

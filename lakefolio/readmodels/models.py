@@ -150,7 +150,7 @@ USES: Final = Model(
         ]
     ),
     key=("source_kind", "source"),
-    position=("version", "ordinal", "place"),
+    position=_PLACED,
     filtered=2,
 )
 """The same edges, sorted by the input: ``source`` is its id, or the URI of an external input."""

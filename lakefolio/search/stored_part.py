@@ -3,6 +3,8 @@
 Immutable. What was read is kept in bounded memory. Every byte is verified: the directory by the seal in its
 name, all else by the digests in it. What is wrong is told as an error about the index, without which a lake can be
 searched.
+
+Slightly longer than most modules: one class answers all questions of a part, from the same few files and caches.
 """
 
 from __future__ import annotations
