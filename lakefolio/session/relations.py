@@ -23,8 +23,8 @@ from lakefolio.readmodels.models import COMMITS, ENTRIES, METADATA
 from lakefolio.readmodels.run_file import damaged
 from lakefolio.readmodels.run_states import RUN_STATES
 from lakefolio.readmodels.view import Folded
+from lakefolio.views.kept_rows import kept
 from lakefolio.views.relations import FileScan, Rows
-from lakefolio.views.runs_cache import kept
 
 if TYPE_CHECKING:
     from lakefolio.content.blobs import Blobs

@@ -6,7 +6,6 @@ Making a view costs about a millisecond and there are dozens, while a query read
 from __future__ import annotations
 
 import threading
-import weakref
 from typing import TYPE_CHECKING
 
 from lakefolio.format.schema import LOG_SCHEMAS, SCHEMAS
@@ -14,10 +13,10 @@ from lakefolio.format.sql_text import sql_id
 from lakefolio.views.arrow_relation import relation_of
 from lakefolio.views.binding import count_keys, lock, make_view, name_lost, open_tables
 from lakefolio.views.item_tables import ItemContent, ItemTables
+from lakefolio.views.kept_rows import keep_view
 from lakefolio.views.model_runs import STATES, count_states, make_runs
 from lakefolio.views.relations import FileScan, Rows, bind, bind_shallow
 from lakefolio.views.run_columns import KEY_VIEWS, KeyCounts, run_columns
-from lakefolio.views.runs_cache import KeptRuns, gathered, renewed
 from lakefolio.views.sandbox import Limits, rows_of_view
 from lakefolio.views.sql_result import Uses
 from lakefolio.views.view_files import ViewFile, load_model_views
@@ -39,7 +38,7 @@ _MANY_NAMES = 50_000
 _KEPT_FOOTERS = 32
 """The footers of so many files of read models are kept parsed, 0.8 MiB each: a fifth of the time of a scan."""
 _MANY_CHANGES = 60
-"""From so many changes of runs on, the rows of the view ``runs`` are kept; see ``runs_cache``."""
+"""From so many changes of runs on, the rows of the view ``runs`` are kept: they are gathered from many facts."""
 _REPLACED = "replaced_heads"
 _ONCE = (_REPLACED, "replaced_facts", "replaced_states")
 """The views of models whose rows are computed once: they are few, and read by every query."""
@@ -56,7 +55,6 @@ class BoundViews:
     Attributes:
         tables: The tables that every lake has; held, so that no other object gets their ids.
         connection: The connection; queries run on cursors of it.
-        runs: The rows of the view ``runs``, kept where runs have many changes.
         uses: Who reads the tables.
     """
 
@@ -98,7 +96,7 @@ class BoundViews:
         self._caged = threading.Lock()  # of the thread that lets a view file run
         self._keys: list[tuple[str, str]] | None = None
         self._counts: Mapping[str, KeyCounts] = {}
-        self.runs: KeptRuns | None = None
+        self._keeps_runs = False
 
     def require(self, names: Iterable[str], *, shallow: bool = False) -> None:
         """Make these views, in lower case, and those they read.
@@ -130,8 +128,9 @@ class BoundViews:
                 elif view.name == "runs" and is_of_states:
                     self._counts = count_states(self.connection, self._relations[STATES])
                     make_runs(self.connection, view, self._counts, lost=self._is_any_lost)
-                elif view.name == "runs" and self.runs is not None:
-                    self.runs.make(self.connection, view, lost=self._is_any_lost)
+                elif view.name == "runs" and self._keeps_runs:
+                    make_view(self.connection, view, self._keys or [])
+                    keep_view(self.connection, view, lost=self._is_any_lost)
                 else:
                     make_view(self.connection, view, self._keys or [], lost=self._is_any_lost)
                 self._made.add(view.name)
@@ -149,14 +148,7 @@ class BoundViews:
         """
         relations = _relations_of(tables, further)
         plain = self._relations.keys() == relations.keys() and relations.keys().isdisjoint((_ENTRIES, STATES))
-        if (
-            not plain
-            or lost
-            or self._is_any_lost
-            or self.runs is not None
-            or self._items.are_any()
-            or not self.uses.are_over()
-        ):
+        if not plain or lost or self._is_any_lost or self._items.are_any() or not self.uses.are_over():
             return False
         if not self._given.keys().isdisjoint(self._made):
             return False
@@ -215,20 +207,13 @@ class BoundViews:
         return self.connection.cursor().sql(f"from {sql_id(relation)}")
 
     def _find_keys(self) -> list[tuple[str, str]]:
-        """Find the parameters and metrics of the runs; of many runs, the runs themselves, which are kept."""
+        """Find the parameters and metrics of the runs, and whether the rows of the view of runs are kept."""
         changes = run_changes(self.connection)
         if not changes:
             return []
         self._made -= KEY_VIEWS  # made of the journal here
-        if changes <= _MANY_CHANGES:
-            self._counts = count_keys(self.connection, self._of_journal)
-            return run_columns(self._counts)
-        before = [one.runs for one in list(_bindings) if one.runs is not None and one.runs.precedes(self.connection)]
-        newest = max(before, key=lambda one: one.last, default=None)
-        found = None if newest is None else renewed(newest, self.connection, self._of_journal)
-        self.runs = gathered(self.connection, self._of_journal) if found is None else found
-        _bindings.add(self)
-        self._counts = self.runs.counts
+        self._counts = count_keys(self.connection, self._of_journal)
+        self._keeps_runs = changes > _MANY_CHANGES
         return run_columns(self._counts)
 
     def metric_names(self) -> list[str]:
@@ -254,10 +239,6 @@ class BoundViews:
     def require_all(self) -> None:
         """Make all views of the library."""
         self.require({*self._known, *LOG_SCHEMAS})
-
-
-_bindings: weakref.WeakSet[BoundViews] = weakref.WeakSet()
-"""The ones that keep runs: a later version begins with the runs of an earlier one, of any ``Views``."""
 
 
 def _relations_of(tables: Mapping[str, Rows], further: frozenset[str]) -> dict[str, Rows]:

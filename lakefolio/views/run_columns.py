@@ -15,7 +15,6 @@ __all__ = [
     "KeyCounts",
     "TypedKey",
     "called_lost",
-    "changed_counts",
     "new_columns",
     "run_columns",
     "typed_keys",
@@ -56,7 +55,7 @@ select
 from valued
 group by key
 """
-"""Asks for every parameter and metric that any run has. Its counts add up over the runs."""
+"""Asks for every parameter and metric that any run has."""
 LOST: Final = "runs called lost"
 """The relation of the ids of runs whose process died, though they are recorded as running."""
 KeyCounts = tuple[int, ...]
@@ -118,20 +117,6 @@ def _kind(
     if short + long == rows:
         return "hugeint" if long else "bigint"
     return None if inexact else "double"
-
-
-def changed_counts(
-    keys: Mapping[str, KeyCounts], less: Mapping[str, KeyCounts], more: Mapping[str, KeyCounts]
-) -> dict[str, KeyCounts]:
-    """Return counts without those of some runs as they were, and with those of the same runs as they are."""
-    found = {}
-    none = (0,) * 7
-    for key in {**keys, **more}:
-        sums = zip(keys.get(key, none), less.get(key, none), more.get(key, none), strict=True)
-        counts = tuple(all_of_them - were + are for all_of_them, were, are in sums)
-        if counts[0] > 0:
-            found[key] = counts
-    return found
 
 
 def new_columns(keys: list[tuple[str, str]], taken: set[str]) -> str:

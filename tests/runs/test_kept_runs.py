@@ -1,4 +1,4 @@
-"""The kept rows of the view of runs: brought from version to version, they are what gathering all anew would give."""
+"""The kept rows of the view of runs are what gathering them at each query would give."""
 
 from __future__ import annotations
 
@@ -12,26 +12,24 @@ from inside import session_of
 
 import lakefolio as lf
 from lakefolio.model.state import State
-from lakefolio.views import bound_views, runs_cache
-from lakefolio.views.engine import Views
+from lakefolio.views import bound_views, kept_rows
+from lakefolio.views.engine import ViewFile, Views
 
 _ALL = "select * from runs order by run_id"
 
 
 @pytest.fixture
-def gathered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Keep the runs of small lakes too; returns how many runs were gathered from all rows, each time that was done."""
-    counts: list[int] = []
+def gathered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Keep the runs of small lakes too; returns the views whose rows were gathered, each time that was done."""
+    names: list[str] = []
 
-    def gather(*given: Any) -> Any:
-        found = runs_cache.gathered(*given)
-        counts.append(found.rows.num_rows)
-        return found
+    def keep(connection: Any, view: ViewFile, **options: Any) -> None:
+        names.append(view.name)
+        kept_rows.keep_view(connection, view, **options)
 
     monkeypatch.setattr(bound_views, "_MANY_CHANGES", 0)
-    monkeypatch.setattr(bound_views, "gathered", gather)
-    monkeypatch.setattr(runs_cache, "_LARGE_PART", 1)
-    return counts
+    monkeypatch.setattr(bound_views, "keep_view", keep)
+    return names
 
 
 def answers(lake: lf.Lake) -> tuple[list[tuple[str, str]], list[Any]]:
@@ -79,11 +77,11 @@ def change(lake: lf.Lake, rng: random.Random, going_on: list[lf.Run]) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_what_is_kept_is_what_gathering_gives(
-    lake: lf.Lake, seed: int, gathered: list[int], monkeypatch: pytest.MonkeyPatch
+    lake: lf.Lake, seed: int, gathered: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if seed:  # as if they were many
-        monkeypatch.setattr(runs_cache, "_MOST_BYTES", 0)
-        monkeypatch.setattr(runs_cache, "_AT_ONCE_ROWS", 3)
+        monkeypatch.setattr(kept_rows, "_MOST_BYTES", 0)
+        monkeypatch.setattr(kept_rows, "_AT_ONCE_ROWS", 3)
     rng, going_on = random.Random(seed), []
     for number in range(4):
         lake.create_run(f"r{number}", status="done", params={"lr": number / 10}, metrics={"auc": 0.5})
@@ -92,22 +90,22 @@ def test_what_is_kept_is_what_gathering_gives(
         for _ in range(rng.randrange(1, 5)):
             change(lake, rng, going_on)
         assert repr(answers(lake)) == repr(anew(lake, monkeypatch))  # by repr: NaN equals itself
-    assert len(gathered) == 1
+    assert set(gathered) == {"runs"}
 
 
 def test_many_rows_are_kept_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_cache, "_MOST_BYTES", 1_000)
+    monkeypatch.setattr(kept_rows, "_MOST_BYTES", 1_000)
     rows = pa.table({"number": range(100_000)})
     before = pa.total_allocated_bytes()
-    kept = runs_cache.kept(pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(1_000)))
+    kept = kept_rows.kept(pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(1_000)))
     assert pa.total_allocated_bytes() - before < 10_000
     assert kept.equals(rows)
     few = pa.table({"number": range(10)})
-    assert runs_cache.kept(few.to_reader()).equals(few)
+    assert kept_rows.kept(few.to_reader()).equals(few)
 
 
 def test_another_lake_and_the_past_are_gathered_for_themselves(
-    lake: lf.Lake, tmp_path: Path, gathered: list[int], monkeypatch: pytest.MonkeyPatch
+    lake: lf.Lake, tmp_path: Path, gathered: list[str]
 ) -> None:
     other = lf.open(tmp_path / "other")
     for number in range(3):
@@ -117,27 +115,11 @@ def test_another_lake_and_the_past_are_gathered_for_themselves(
     assert [row[0] for row in answers(other)[1]] == ["theirs0", "theirs1", "theirs2"]
     assert [row[0] for row in answers(lake.at(1))[1]] == ["mine0"]
     assert [row[0] for row in answers(lake)[1]] == ["mine0", "mine1", "mine2"]
-    assert gathered == [3, 3, 1]
+    assert gathered == ["runs"] * 3
     assert lake.browse("flat").names == ["mine2", "mine1", "mine0"]
-    assert len(gathered) == 3
 
 
-def test_many_changes_are_gathered_anew(lake: lf.Lake, gathered: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_cache, "_LARGE_PART", 4)
-    for number in range(4):
-        lake.create_run(f"r{number}", status="done")
-    answers(lake)
-    lake.create_run("one", status="done")
-    answers(lake)
-    assert gathered == [4]
-    with lake.batch():
-        for number in range(2):
-            lake.create_run(f"more{number}", status="done")
-    assert len(answers(lake)[1]) == 7
-    assert gathered == [4, 7]
-
-
-def test_a_question_about_items_gathers_no_run(lake: lf.Lake, gathered: list[int]) -> None:
+def test_a_question_about_items_gathers_no_run(lake: lf.Lake, gathered: list[str]) -> None:
     lake.create_run("r", status="done")
     lake.folio("f").add("x", 1)
     assert lake.sql("select item from items where folio = 'f'").fetchall() == [("x",)]
