@@ -8,12 +8,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import time, timedelta
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import lakefolio as lf
@@ -78,6 +81,45 @@ def test_croissant_is_valid_and_its_tables_load(lake: lf.Lake, tmp_path: Path) -
     assert row["table/raw/delay"] == 1.5
 
 
+def test_columns_have_the_types_that_readers_of_croissant_take(lake: lf.Lake, tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "list": pa.array([[1, 2]]),
+            "names": pa.array([["a"]], pa.large_list(pa.field("item", pa.large_string(), nullable=False))),
+            "pair": pa.array([[1.5, 2]], pa.list_(pa.float32(), 2)),
+            "time": pa.array([time(1, 2)]),
+            "price": pa.array([Decimal("1.23")]),
+            "category": pa.array(["x"]).dictionary_encode(),
+            "code": pa.array([7], pa.dictionary(pa.int8(), pa.int64())),
+            "bytes": pa.array([b"\xff"]),
+            "took": pa.array([timedelta(1)]),
+            "point": pa.array([{"x": 1}]),
+            "matrix": pa.array([[[1]]]),
+        }
+    )
+    lake.folio("exp/clf").add("columns", table, description="All sorts.")
+    lake.folio("exp/clf").add("points", table.select(["point"]))
+    publish(lake, "exp/clf", tmp_path / "out", ["croissant"])
+    sets = {one["name"]: one for one in described(tmp_path / "out", "croissant.json")["recordSet"]}
+    assert sorted(sets) == ["table/columns", "table/raw"]
+    fields = sets["table/columns"]["field"]
+    found = {one["name"].rpartition("/")[2]: (one["dataType"], one.get("repeated", False)) for one in fields}
+    assert found == {
+        "list": ("sc:Integer", True),
+        "names": ("sc:Text", True),
+        "pair": ("sc:Float", True),
+        "time": ("sc:Time", False),
+        "price": ("sc:Float", False),
+        "category": ("sc:Text", False),
+        "code": ("sc:Integer", False),
+        "bytes": ("sc:Text", False),
+    }
+    said = sets["table/columns"]["description"]
+    assert said.startswith(
+        "All sorts. Croissant has no type for: took (duration[us]), point (struct<x: int64>), matrix"
+    )
+
+
 def test_what_is_said_of_files_is_so(lake: lf.Lake, tmp_path: Path) -> None:
     publish(lake, "exp/clf", tmp_path / "out", ["croissant", "ro-crate"])
     files = described(tmp_path / "out", "croissant.json")["distribution"]
@@ -121,12 +163,13 @@ def test_a_snapshot_is_published_as_it_was(lake: lf.Lake, tmp_path: Path) -> Non
 
 
 def test_what_lies_elsewhere_is_named_not_copied(lake: lf.Lake, tmp_path: Path) -> None:
-    FRAME.to_parquet(tmp_path / "far.parquet")
-    lake.folio("exp/clf").reference_table("far", tmp_path / "far.parquet")
+    (tmp_path / "of all").mkdir()
+    FRAME.to_parquet(tmp_path / "of all" / "far.parquet")
+    lake.folio("exp/clf").reference_table("far", tmp_path / "of all" / "far.parquet")
     publish(lake, "exp/clf", tmp_path / "out", ["croissant", "ro-crate"])
     assert not (tmp_path / "out" / "data" / "far.parquet").exists()
     parts = [one["@id"] for one in described(tmp_path / "out", "ro-crate-metadata.json")["@graph"]]
-    assert any("far.parquet" in one for one in parts)
+    assert f"{tmp_path.as_uri()}/of%20all/far.parquet" in parts
 
 
 def test_refusals(lake: lf.Lake, tmp_path: Path) -> None:
@@ -137,6 +180,9 @@ def test_refusals(lake: lf.Lake, tmp_path: Path) -> None:
     del lake.folio("exp/clf").metadata["license"]
     with pytest.raises(lf.InvalidInputError, match="no licence"):
         publish(lake, "exp/clf", tmp_path / "out", ["croissant"])
+    for words in ("MIT OR Apache-2.0", "ask Ada", "https://example.org/my terms", "https://example.org/<terms>"):
+        with pytest.raises(lf.InvalidInputError, match="neither an SPDX identifier nor an address"):
+            publish(lake, "exp/clf", tmp_path / "out", ["ro-crate"], license=words)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
     with pytest.raises(FileExistsError):

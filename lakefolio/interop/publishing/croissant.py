@@ -52,13 +52,17 @@ _CONTEXT: Final[dict[str, Any]] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-_TYPES: Final = (
-    (re.compile(r"u?int\d*", re.IGNORECASE), "sc:Integer"),
-    (re.compile(r"(float|double|half|decimal).*", re.IGNORECASE), "sc:Float"),
-    (re.compile(r"bool.*", re.IGNORECASE), "sc:Boolean"),
-    (re.compile(r"(datetime|timestamp).*", re.IGNORECASE), "sc:DateTime"),
-    (re.compile(r"date.*", re.IGNORECASE), "sc:Date"),
+_TYPES: Final = (  # Arrow's types by name
+    (re.compile(r"u?int\d+"), "sc:Integer"),
+    (re.compile(r"halffloat|float|double|decimal.*"), "sc:Float"),
+    (re.compile(r"bool"), "sc:Boolean"),
+    (re.compile(r"timestamp.*"), "sc:DateTime"),
+    (re.compile(r"date\d+.*"), "sc:Date"),
+    (re.compile(r"time\d+.*"), "sc:Time"),
+    (re.compile(r"(large_|fixed_size_)?(string|binary)(_view)?.*|null"), "sc:Text"),
 )
+_CATEGORY: Final = re.compile(r"dictionary<values=(.*), indices=u?int\d+, ordered=\d>")
+_LIST: Final = re.compile(r"(?:large_|fixed_size_)?list(?:_view)?<\w+: (.*?)(?: not null)?>(?:\[\d+\])?")
 
 
 def croissant(told: Description) -> dict[str, Any]:
@@ -124,22 +128,30 @@ def _file(one: PublishedFile, ids: _Ids) -> dict[str, Any]:
 def _tables(files: Sequence[PublishedFile], ids: _Ids) -> Iterator[dict[str, Any]]:
     for one in files:
         columns = columns_of(one.entry) if one.entry.kind == "table" and one.is_local else []
-        if not columns:
-            continue
         name = f"table/{one.entry.item}"
         fields = [
             {
                 "@type": "cr:Field",
                 "@id": ids.of(f"{name}/{column}"),
                 "name": f"{name}/{column}",
-                "dataType": _type(dtype),
+                **typed,
                 "source": {"fileObject": {"@id": ids.of(one.path)}, "extract": {"column": column}},
             }
             for column, dtype in columns
+            if (typed := _type(dtype))
         ]
+        if not fields:
+            continue
         found = {"@type": "cr:RecordSet", "@id": ids.of(name), "name": name, "field": fields}
-        yield found | ({"description": one.entry.description} if one.entry.description else {})
+        untyped = [f"{column} ({dtype})" for column, dtype in columns if not _type(dtype)]
+        text = [one.entry.description or "", f"Croissant has no type for: {', '.join(untyped)}." if untyped else ""]
+        yield found | ({"description": " ".join(filter(None, text))} if any(text) else {})
 
 
-def _type(dtype: str) -> str:
-    return next((kind for pattern, kind in _TYPES if pattern.fullmatch(dtype)), "sc:Text")
+def _type(dtype: str) -> dict[str, Any]:
+    """Return the words for an Arrow type; none where Croissant has none, as its readers would get wrong values."""
+    category = _CATEGORY.fullmatch(dtype)
+    several = _LIST.fullmatch(dtype)
+    plain = category[1] if category else several[1] if several else dtype
+    found = next(({"dataType": kind} for pattern, kind in _TYPES if pattern.fullmatch(plain)), {})
+    return found | {"repeated": True} if found and several else found

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from lakefolio.errors import InvalidInputError
 from lakefolio.interop.publishing.files import PublishedFile
 from lakefolio.runs.record import RunManifest
 
 __all__ = ["Description", "license_address"]
 
 _SPDX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
+_ADDRESS: Final = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`]+""")  # RFC 3987; others are dropped by readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,19 @@ class Description:
     runs: Sequence[RunManifest]
 
 
-def license_address(text: str) -> str:
-    """Return the address of a licence that is given as one, or as its SPDX identifier."""
-    return f"https://spdx.org/licenses/{text}" if _SPDX.fullmatch(text) else text
+def license_address(text: str, folio: str) -> str:
+    """Return the address of a licence that is given as one, or as its SPDX identifier.
+
+    Raises:
+        InvalidInputError: kind ``bad-license``: it is neither.
+    """
+    if _SPDX.fullmatch(text):
+        return f"https://spdx.org/licenses/{text}"
+    if not _ADDRESS.fullmatch(text):
+        raise InvalidInputError(
+            f"the licence of folio {folio!r}, {text!r:.80}, is neither an SPDX identifier nor an address",
+            kind="bad-license",
+            hint="write one identifier, such as CC-BY-4.0, or where its text lies: https://example.org/terms",
+            folio=folio,
+        )
+    return text

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
+from urllib.parse import quote
 
 from lakefolio.folio import Folio
 from lakefolio.interop.importing.source_files import digest_of
 from lakefolio.model.entries import Entry
 
-__all__ = ["DATA", "PublishedFile", "columns_of", "write_files"]
+__all__ = ["DATA", "PublishedFile", "address_of", "columns_of", "write_files"]
 
 DATA: Final = "data"
 _ENDINGS: Final = {"table": ".parquet", "array": ".npy", "sparse": ".npz", "json": ".json", "timestamp": ".json"}
@@ -26,6 +27,7 @@ _TYPES: Final = {
     ".safetensors": "application/x-safetensors",
     ".skops": "application/x-skops",
 }
+_RESERVED: Final = "%:/?#[]@!$&'()*+,;="  # RFC 3986: these stay as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,20 @@ class PublishedFile:
         return self.sha256 is not None
 
 
+def address_of(place: str) -> str:
+    """Return where something lies elsewhere as an address that others' tools accept."""
+    if "://" in place:
+        return quote(place, safe=_RESERVED, errors="backslashreplace")
+    return f"file://{quote(place, errors='backslashreplace')}"
+
+
 def write_files(folio: Folio, entries: Iterable[Entry], target: Path) -> list[PublishedFile]:
     """Write the content of items below ``target``, verified; references stay where they lie."""
     found = []
     names = _Names()
     for entry in entries:
         if entry.storage == "reference":
-            uri = str(entry.uri)
+            uri = address_of(str(entry.uri))
             found.append(PublishedFile(entry, uri, entry.size_bytes, None, entry.media_type or _type_of(uri)))
             continue
         place = target / DATA / names.of(_file_name(entry))

@@ -72,8 +72,8 @@ def publish(
 
     Raises:
         NotFoundError: There is no such folio.
-        InvalidInputError: kind ``no-license``: nobody said under which licence it is.
-            ``bad-authors``: the authors are no names. ``bad-path``: the folder can't be made.
+        InvalidInputError: kind ``no-license``: nobody said under which licence it is. ``bad-license``: it is given in
+            another form. ``bad-authors``: the authors are no names. ``bad-path``: the folder can't be made.
             ``inside-lake``: it lies in the folder of a lake.
         PlaceTakenError: Something is at ``target``.
         StorageError: kind ``local-write-failed``.
@@ -104,6 +104,7 @@ def publish(
             hint='give one by --license or license=, or note it: folio.metadata["license"] = "CC-BY-4.0"',
             folio=folio,
         )
+    terms = license_address(terms, folio)
     place = _place(target)
     files: list[PublishedFile] = []
     given = authors if isinstance(authors, str) else list(authors)
@@ -115,7 +116,7 @@ def publish(
         told = Description(
             name=title or str(said.get("title") or folio),
             description=description or str(said.get("description") or f"Folio {folio} of a lakefolio lake."),
-            license=license_address(terms),
+            license=terms,
             authors=people,
             url=url or str(said.get("url") or f"{lake.uri}#{folio}@{version}"),
             version=version,

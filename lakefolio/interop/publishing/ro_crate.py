@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from lakefolio import __version__
 from lakefolio.interop.publishing.description import Description
-from lakefolio.interop.publishing.files import PublishedFile
+from lakefolio.interop.publishing.files import PublishedFile, address_of
 from lakefolio.runs.record import RunManifest
 
 __all__ = ["ro_crate"]
@@ -26,7 +26,12 @@ def ro_crate(told: Description) -> dict[str, Any]:
     authors = [
         {"@id": f"#{quote(one, errors='backslashreplace')}", "@type": "Person", "name": one} for one in told.authors
     ]
-    actions = [action for run in told.runs for action in _action(run, told.files)]
+    parts: dict[str, list[PublishedFile]] = {}
+    made: dict[str | None, list[str]] = {}
+    for key, one in files.items():
+        parts.setdefault(one.entry.ref, []).append(one)
+        made.setdefault(one.entry.run_id, []).append(key)
+    actions = [action for run in told.runs for action in _action(run, parts, made.get(run.run_id, []))]
     root: dict[str, Any] = {
         "@id": "./",
         "@type": "Dataset",
@@ -91,20 +96,18 @@ def _file(key: str, one: PublishedFile) -> dict[str, Any]:
     return found
 
 
-def _action(run: RunManifest, files: Sequence[PublishedFile]) -> list[dict[str, Any]]:
+def _action(
+    run: RunManifest, parts: Mapping[str, Sequence[PublishedFile]], made: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return a run as an action, with the things it names that are not published."""
-    by_ref: Mapping[str, list[PublishedFile]] = {
-        one.entry.ref: [other for other in files if other.entry.ref == one.entry.ref] for one in files
-    }
-    made = [_id(one) for one in files if one.entry.run_id == run.run_id]
     used: list[str] = []
     others: list[dict[str, Any]] = []
     for one in run.inputs:
-        known = by_ref.get(one.ref)
+        known = parts.get(one.ref)
         if known:
             used += [_id(file) for file in known]
             continue
-        key = one.ref if "://" in one.ref else f"#{quote(one.ref)}"
+        key = address_of(one.ref) if "://" in one.ref else f"#{quote(one.ref)}"
         used.append(key)
         others.append({"@id": key, "@type": "CreativeWork", "name": one.ref})
     action: dict[str, Any] = {
