@@ -107,7 +107,7 @@ def test_rules_that_no_lake_states_cost_a_look_up(counted: tuple[Counter[str], C
     found, _ = counted
     assert found["version_policy.py:policy_of"] == found["naming.py:naming_of"] == ADDS  # once a plan
     for part in (
-        "state.py:metadata",
+        "state_facts.py:metadata",
         "version_policy.py:label_for",
         "version_policy.py:over",
         "naming.py:check",
