@@ -39,11 +39,16 @@ class Address:
         return cls(lake.rstrip("/") or "/", folio.strip("/"), path.strip("/"), at if mark else None)
 
     def __str__(self) -> str:
-        """The address without its scheme, as fsspec names things."""
+        """The address as fsspec names things: without its scheme, but for a lake that has one of its own.
+
+        Tools that put the scheme back (Hugging Face datasets) leave names with ``://`` as they are, and would ask
+        another filesystem for ``s3://bucket/prefix!folio:item``.
+        """
+        lake = f"{SCHEME}://{self.lake}" if "://" in self.lake else self.lake
         if not self.folio:
-            return self.lake if self.at is None else f"{self.lake}!@{self.at}"
+            return lake if self.at is None else f"{lake}!@{self.at}"
         item = f":{self.path}" if self.path else ""
-        return f"{self.lake}!{self.folio}{item}" + ("" if self.at is None else f"@{self.at}")
+        return f"{lake}!{self.folio}{item}" + ("" if self.at is None else f"@{self.at}")
 
     @property
     def ref(self) -> str:

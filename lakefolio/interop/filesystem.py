@@ -31,6 +31,7 @@ from lakefolio.errors import (
     ReadOnlyError,
 )
 from lakefolio.format.digest import sha256_of_bytes
+from lakefolio.format.layout import MARKER
 from lakefolio.interop.addresses import SCHEME, Address
 from lakefolio.interop.tree import Info, Place, find_place, is_folder
 from lakefolio.lake import Lake, open_lake
@@ -75,7 +76,7 @@ class LakeFileSystem(AbstractFileSystem):
 
     def unstrip_protocol(self, name: str) -> str:
         """Return an address with its scheme."""
-        return f"{SCHEME}://{self._strip_protocol(name)}"
+        return f"{SCHEME}://{str(_address(name)).removeprefix(f'{SCHEME}://')}"
 
     @classmethod
     def _parent(cls, path: str) -> str:
@@ -90,7 +91,7 @@ class LakeFileSystem(AbstractFileSystem):
             if lake is None:
                 try:
                     lake = open_lake(
-                        address.lake,
+                        _place_of(address.lake),
                         storage_options=self._options or None,
                         create=False,
                         read_only=True,
@@ -296,6 +297,24 @@ class LakeFileSystem(AbstractFileSystem):
 def _address(path: str | os.PathLike[str]) -> Address:
     """Parse an address, which may be a path; a TypeError for what can be none, as Python's own ``open`` raises."""
     return Address.parse(os.fsdecode(path))
+
+
+def _place_of(lake: str) -> str:
+    """Return where the lake of an address lies; Hugging Face datasets lose the first ``/`` when they stream.
+
+    Raises:
+        InvalidInputError: kind ``ambiguous-lake``: one lies there with the ``/``, and another one without.
+    """
+    if "://" in lake or os.path.isabs(lake):
+        return lake
+    there = [one for one in (lake, f"/{lake}") if os.path.exists(os.path.join(one, MARKER))]
+    if len(there) == 2 and not os.path.samefile(*there):
+        raise InvalidInputError(
+            f"{SCHEME}://{lake} may be the lake {os.path.abspath(lake)!r} or {there[1]!r}",
+            kind="ambiguous-lake",
+            hint="change the working directory: a tool lost the first /, or a relative path was meant",
+        )
+    return there[0] if there else lake
 
 
 def _item_version(lake: Lake, address: Address, at: At) -> int | None:

@@ -17,7 +17,7 @@ from lakefolio.process.scratch import private_folder
 __all__ = ["Info", "Place", "find_place", "is_folder"]
 
 Info = dict[str, Any]
-"""``name`` (an address without its scheme), ``size`` in bytes, ``type`` (``file`` or ``directory``), and of an item
+"""``name`` (an address as fsspec names it), ``size`` in bytes, ``type`` (``file`` or ``directory``), and of an item
 ``kind``, ``version``, ``digest`` and ``created``."""
 
 

@@ -260,9 +260,35 @@ def test_options_reach_the_store(s3_server: S3Server) -> None:
     pd.testing.assert_frame_equal(found, FRAME)
     fs = fsspec.filesystem("lake", **s3_server.storage_options)
     assert names(fs.glob(f"lake://{uri}!f:*")) == ["f:t"]
+    assert fs.unstrip_protocol(f"{uri}!f:t") == fs.unstrip_protocol(f"lake://{uri}!f:t") == f"lake://{uri}!f:t"
     again = pickle.loads(pickle.dumps(fs))
     assert isinstance(again, LakeFileSystem)
     assert again.exists(f"lake://{uri}!f:t")
+
+
+def test_names_in_a_bucket_keep_their_scheme() -> None:
+    """Hugging Face datasets put the scheme before a name that has no ``://``, and ask S3 for one that has it."""
+    assert LakeFileSystem._strip_protocol("lake://s3://bucket/x!f:t") == "lake://s3://bucket/x!f:t"
+    assert LakeFileSystem._strip_protocol("lake:///data/x!f:t") == "/data/x!f:t"
+
+
+def test_a_first_slash_that_a_tool_lost_is_found_again(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Hugging Face datasets do when they stream."""
+    fs = fsspec.filesystem("lake", skip_instance_cache=True)
+    lost = address(lake, "!plain:x").replace("lake:///", "lake://")
+    assert fs.cat(lost) == b"1"
+    monkeypatch.chdir("/")
+    assert fs.exists(lost)
+
+
+def test_an_address_that_names_two_lakes_is_refused(
+    lake: lf.Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = address(lake, "!plain:x").replace("lake:///", "lake://")
+    monkeypatch.chdir(tmp_path)
+    lf.open(lost.removeprefix("lake://").partition("!")[0]).folio("plain").add("x", 2)
+    with pytest.raises(InvalidInputError, match="may be the lake"):
+        fsspec.filesystem("lake", skip_instance_cache=True).cat(lost)
 
 
 @pytest.mark.parametrize(
