@@ -9,6 +9,7 @@ import os
 import pstats
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -207,3 +208,33 @@ def test_one_row_is_made_as_several_are(row: dict[str, object]) -> None:
     one = rows_of(MANIFESTS_SCHEMA, [row])
     assert one.schema.equals(MANIFESTS_SCHEMA)
     assert pa.concat_tables([one, one]).equals(several)
+
+
+@pytest.mark.parametrize("change", ["delete", "restore", "dependents"])
+def test_the_cost_of_a_change_does_not_follow_the_items_beside_it(tmp_path: Path, change: str) -> None:
+    """Each of many deletes in a batch would else cost as much as the folio has items."""
+
+    def calls(items: int) -> int:
+        lake = lf.open(tmp_path / str(items))
+        folio = lake.folio("f")
+        with lake.batch():
+            for number in range(items):
+                folio.add_json(f"i{number}", number, inputs=[f"i{number - 1}"] * (0 < number < 10))
+        folio.add_json("i0", "another", overwrite=True)
+
+        def act() -> None:
+            with lake.batch(), warnings.catch_warnings():
+                warnings.simplefilter("error")
+                for number in reversed(range(10)):
+                    if change == "delete":
+                        folio.delete(f"i{number}")
+                    elif change == "restore":
+                        lake.restore(0, "f", [f"i{number}"])
+                    else:
+                        assert folio.get_dependents(f"i{number}") == [f"i{number + 1}"] * (number < 9)
+
+        return calls_of(act)["all"]
+
+    calls(20)  # what is imported and cached on the way
+    few, many = calls(30), calls(400)
+    assert many < 1.2 * few, (few, many)

@@ -177,9 +177,9 @@ def delete(folio: SelfT, /, name: str | Iterable[str], warn_dependents: bool = T
     names = [name] if isinstance(name, str) else list(dict.fromkeys(name))
     _require_all(folio, names)
     if warn_dependents:
-        users = dependents(folio)
+        gone = frozenset(names)
         for one in names:
-            others = [other for other in users.get(one, ()) if other not in names]
+            others = [other for other in dependents(folio, folio.name, one) if other not in gone]
             if others:
                 warnings.warn(
                     f"Deleting '{one}' which is used by: {', '.join(others)}. Those items may have broken lineage.",
@@ -223,5 +223,5 @@ def _set_archived(folio: SelfT, name: str | Iterable[str], *, archived: bool) ->
 def _require_all(folio: Folio, names: Iterable[str]) -> None:
     view = folio._core.reading.state()
     for name in names:
-        if not isinstance(name, str) or view.entry(folio.name, name) is None:
+        if not isinstance(name, str) or not view.live(folio.name, name):
             raise item_not_found(view, folio.name, str(name), folio._core.reading.journal.state)

@@ -19,9 +19,9 @@ def get_inputs(folio: Folio, /, item_name: str) -> list[str]:
 
 
 def get_dependents(folio: Folio, /, item_name: str) -> list[str]:
-    """Return the items of this folio whose present entries have an item as input, in order of addition."""
-    folio._core.find(item_name)
-    return dependents(folio).get(item_name, [])
+    """Return the items of this folio whose present entries have an item as input, the oldest entry first."""
+    _, entry = folio._core.find(item_name)
+    return dependents(folio, entry.folio, entry.item)
 
 
 def get_lineage_graph(folio: Folio, /) -> dict[str, list[str]]:
@@ -34,13 +34,10 @@ def get_lineage_graph(folio: Folio, /) -> dict[str, list[str]]:
     }
 
 
-def dependents(folio: Folio) -> dict[str, list[str]]:
-    """Return the dependents of every item that has some, by its name."""
-    found: dict[str, list[str]] = {}
-    for item, inputs in folio.get_lineage_graph().items():
-        for name in inputs:
-            found.setdefault(name, []).append(item)
-    return found
+def dependents(folio: Folio, of_folio: str, item: str) -> list[str]:
+    """Return the items of a folio whose present entries have an item as input."""
+    users = folio._core.reading.state().users(of_folio, item)
+    return [one for used_in, one in users if used_in == folio.name]
 
 
 def provenance(folio: Folio, /, name: str, *, at: At = None) -> Provenance:

@@ -279,6 +279,10 @@ class StateView(Protocol):
         """Return the live items of a folio in the order of their first addition."""
         ...
 
+    def users(self, folio: str, item: str) -> list[tuple[str, str]]:
+        """Return the live items (folio, item) whose entries have an entry of an item as input, oldest entry first."""
+        ...
+
     def folios(self) -> list[str]:
         """Return the folios that have a live item, sorted."""
         ...

@@ -55,6 +55,7 @@ class Overlay:
         self._heads: dict[str, dict[str, _Pending | None]] = {}
         self._deleted: set[tuple[str, str]] = set()  # also if added again: their place in the folio is another
         self._entries: dict[tuple[str, str], list[_Pending]] = {}
+        self._users: dict[tuple[Any, Any], list[tuple[str, str, _Pending]]] = {}  # of each item that is an input
         self._contents: dict[tuple[str, str], _Pending] = {}
         self._snapshots: dict[tuple[str | None, str], Snapshot | None] = {}
         self._metadata: dict[tuple[str, str], dict[str, str]] = {}
@@ -64,10 +65,14 @@ class Overlay:
 
     def put(self, row: Mapping[str, Any]) -> None:
         """Make the entry of a ``put`` row the head of its item."""
-        self._pend(_Pending(dict, row), row["folio"], row["item"], row["kind"], row.get("digest"))
+        pending = _Pending(dict, row)
+        self._pend(pending, row["folio"], row["item"], row["kind"], row.get("digest"))
+        for edge in (row["inputs"] or ()) if "inputs" in row else ():
+            used = (edge.get("input_folio"), edge.get("input_item"))
+            self._users.setdefault(used, []).append((row["folio"], row["item"], pending))
 
     def put_later(self, change: Put, make: Callable[[], Mapping[str, object]]) -> None:
-        """Make the entry of a change the head of its item; ``make`` gives its row if somebody reads it."""
+        """Make the entry of a change without inputs the head of its item; ``make`` gives its row when it is read."""
         self._pend(_Pending(make), change.folio, change.item, change.stored.kind, change.stored.digest)
 
     def _pend(self, pending: _Pending, folio: str, item: str, kind: str, digest: str | None) -> None:
@@ -109,6 +114,8 @@ class Overlay:
                     self._set_head(folio, item, pending)
         for name, entries in other._entries.items():
             self._entries.setdefault(name, []).extend(entries)
+        for name, users in other._users.items():
+            self._users.setdefault(name, []).extend(users)
         self._contents |= other._contents
         self._snapshots |= other._snapshots
         self._metadata |= other._metadata
@@ -144,6 +151,12 @@ class Overlay:
         kept = [name for name in below if items.get(name, _BELOW) is not None and (folio, name) not in self._deleted]
         known = set(kept)
         return kept + [name for name, pending in items.items() if pending is not None and name not in known]
+
+    def users(self, folio: str, item: str) -> list[tuple[str, str]]:
+        """See StateView."""
+        below = [name for name in self.base.users(folio, item) if name[1] not in self._heads.get(name[0], ())]
+        own = self._users.get((folio, item), ())
+        return [*below, *dict.fromkeys((of, one) for of, one, pending in own if self._heads[of][one] is pending)]
 
     def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
         """See StateView."""

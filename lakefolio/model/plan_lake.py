@@ -6,7 +6,7 @@ from typing import Any
 
 from lakefolio.errors import AlreadyExistsError
 from lakefolio.model.changes import Annotate, DropSnapshot, Restore, TakeSnapshot
-from lakefolio.model.entries import Snapshot
+from lakefolio.model.entries import Entry, Snapshot
 from lakefolio.model.item_versions import OWN_FACTS
 from lakefolio.model.plan import Plan, facts_of, json_text
 from lakefolio.model.plan_items import put_again
@@ -82,22 +82,30 @@ def plan_drop_snapshot(plan: Plan, change: DropSnapshot) -> None:
 
 def plan_restore(plan: Plan, change: Restore) -> None:
     """Plan that items, and what is said of their folios, become what they were at a version."""
-    past = plan.state.at(change.target_version)
+    version = change.target_version
+    if change.folio is not None and change.items is not None:  # nothing is replayed for a few items
+        for name in change.items:
+            _restore_item(plan, change.folio, name, plan.state.entry_at(change.folio, name, version), version)
+        return
+    past = plan.state.at(version)
     folios = [change.folio] if change.folio is not None else sorted({*past.folios(), *plan.overlay.folios()})
     for folio in folios:
-        then, now = past.names(folio), plan.overlay.names(folio)
-        names = list(dict.fromkeys([*then, *now])) if change.items is None else list(change.items)
-        for name in names:
-            old, new = past.entry(folio, name), plan.overlay.entry(folio, name)
-            if old is None and new is None:
-                raise item_not_found(past, folio, name, plan.state)
-            if old is None:
-                plan.delete(folio, name, "restore")
-            elif new is None or (old.entry_id, old.archived) != (new.entry_id, new.archived):
-                plan.check_not_purged(old, "restored")
-                put_again(plan, old, "restore", archived=old.archived)
+        names = (*past.names(folio), *plan.overlay.names(folio)) if change.items is None else change.items
+        for name in dict.fromkeys(names):
+            _restore_item(plan, folio, name, past.entry(folio, name), version)
     if change.items is None:
-        _restore_words(plan, change.target_version, change.folio, folios)
+        _restore_words(plan, version, change.folio, folios)
+
+
+def _restore_item(plan: Plan, folio: str, name: str, old: Entry | None, version: int) -> None:
+    new = plan.overlay.entry(folio, name)
+    if old is None and new is None:
+        raise item_not_found(plan.state.at(version), folio, name, plan.state)
+    if old is None:
+        plan.delete(folio, name, "restore")
+    elif new is None or (old.entry_id, old.archived) != (new.entry_id, new.archived):
+        plan.check_not_purged(old, "restored")
+        put_again(plan, old, "restore", archived=old.archived)
 
 
 def _restore_words(plan: Plan, version: int, folio: str | None, folios: list[str]) -> None:

@@ -328,6 +328,7 @@ class State:
 
     history = state_past.history
     puts = state_past.puts
+    users = state_past.users
     entry_at = state_past.entry_at
     changes_of = state_past.changes_of
     change_span = state_past.change_span

@@ -34,6 +34,7 @@ __all__ = [
     "puts",
     "puts_of",
     "time_of",
+    "users",
     "version_at",
     "version_of",
     "versions_up_to",
@@ -55,6 +56,30 @@ def puts(state: State, /, folio: str, item: str) -> list[ItemPut]:
     numbers = [number for number in state.index.about(folio, item) if state.rows.value(number, "op") == "put"]
     before = [] if state.base is None else state.base.puts(folio, item)
     return before + [ItemPut(*(state.rows.value(one, name) for name in ItemPut._fields)) for one in numbers[::-1]]
+
+
+def users(state: State, /, folio: str, item: str) -> list[tuple[str, str]]:
+    """See StateView."""
+    import pyarrow.compute as pc
+
+    found: dict[tuple[str, str], None] = {}
+    if state.base is not None and (before := state.base.puts(folio, item)):
+        edges = state.base.edges([("entry", one.entry_id) for one in before], by_input=True)
+        ends = (edges.column(f"output_{end}").to_pylist() for end in ("folio", "item", "id"))
+        for of_folio, of_item, entry_id in zip(*ends, strict=True):
+            name = (of_folio, of_item)
+            if None not in name and name not in state.index.past and state.entry_id(*name) == entry_id:
+                found[name] = None
+    inputs = state.rows.table().column("inputs").combine_chunks()
+    edges = pc.list_flatten(inputs)
+    is_used = pc.and_kleene(
+        pc.equal(pc.struct_field(edges, "input_folio"), folio), pc.equal(pc.struct_field(edges, "input_item"), item)
+    )
+    for number in pc.list_parent_indices(inputs).filter(is_used).unique().to_pylist():
+        name = (state.rows.value(number, "folio"), state.rows.value(number, "item"))
+        if state.index.heads.get(name[0], NOTHING).get(name[1], (number, -1))[1] == number:
+            found[name] = None
+    return list(found)
 
 
 def entry_at(state: State, /, folio: str, item: str, version: int) -> Entry | None:

@@ -39,6 +39,7 @@ def seen(view: StateView) -> dict[str, Any]:
         "entries": {folio: [plain(one) for one in view.entries(folio)] for folio in FOLIOS},
         "listing": {folio: view.listing(folio, ("item", "description")) for folio in FOLIOS},
         "live": [(folio, item) for folio in FOLIOS for item in ITEMS if view.live(folio, item)],
+        "users": {(folio, item): view.users(folio, item) for folio in FOLIOS for item in ITEMS},
         "puts": [one[1:] for folio in FOLIOS for item in ITEMS for one in view.puts(folio, item)],
         "entry": [plain(view.entry(folio, item)) for folio in FOLIOS for item in ITEMS],
         "history": [[plain(one) for one in view.history(folio, item)] for folio in FOLIOS for item in ITEMS],
@@ -125,6 +126,14 @@ def test_a_row_that_is_made_later_is_made_once_and_only_if_it_is_read(log: Log) 
     first, second = view.entry("f", "d"), view.content("sha256:2", "json")
     assert first is not None
     assert (first.content, first is second, len(made)) == (b"2", True, 1)
+
+
+def test_users_are_live_items_whose_present_entries_name_an_item(log: Log) -> None:
+    log.commit(put("d", inputs=("a", "b")), put("e", inputs=("a",)), put("x", folio="g", inputs=("f:a",)))
+    assert log.state.users("f", "a") == [("f", "d"), ("f", "e"), ("g", "x")]
+    view = log.plan(put("d", "2", overwrite=True, inputs=("c",)), Delete("f", "e"), put("y", inputs=("a", "a"))).overlay
+    assert view.users("f", "a") == [("g", "x"), ("f", "y")]
+    assert (view.users("f", "b"), view.users("f", "c"), view.users("g", "a")) == ([], [("f", "d")], [])
 
 
 def test_snapshots_are_taken_and_dropped(log: Log) -> None:
