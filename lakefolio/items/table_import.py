@@ -5,19 +5,27 @@ Slightly longer than most modules: which format a file has, and what is said of 
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 import struct
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias
 
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
-from lakefolio.format.table_formats import READABLE, WITH_NAMES, compression_of, ending_of_compressed, format_of
+from lakefolio.format.table_formats import (
+    COMPRESSIONS,
+    READABLE,
+    WITH_NAMES,
+    compression_of,
+    ending_of_compressed,
+    format_of,
+)
 from lakefolio.items.csv_types import ColumnTypes, converted, type_named
 from lakefolio.items.guessed_columns import MOST_COLUMNS
 from lakefolio.items.isolated_reader import open_isolated
@@ -42,7 +50,14 @@ _PIECE_BYTES: Final = 1 << 20
 _END_BYTES: Final = 4096
 _BLANKS: Final = b" \t\r\n\0"
 """Stand after the last cell, also in UTF-16."""
-_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_MARKS: Final = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"\xef\xbb\xbf": "utf-8-sig",
+}
+"""How a text begins whose encoding is marked, the longer first."""
 
 Types: TypeAlias = str | pa.DataType | Mapping[str, str | pa.DataType] | None
 """The type of all columns of a CSV file, or of some by name."""
@@ -86,7 +101,9 @@ def open_table_file(
         raise InvalidInputError(
             f"table format of {path.name!r} is unknown" if chosen is None else f"table format {chosen!r} is unknown",
             kind="bad-format",
-            hint=f"a table is read from {', '.join(READABLE)}; name one of them, or keep the file as it is",
+            hint=f"unpack it, or compress it as {', '.join(COMPRESSIONS)}"
+            if chosen is None and format_of(path.stem) is not None
+            else f"a table is read from {', '.join(READABLE)}; name one of them, or keep the file as it is",
             path=str(path),
             format=chosen,
         )
@@ -203,7 +220,7 @@ def open_csv(
         )
     fields, notes = [], []
     # a file with names in quotes has its texts in quotes: a cell without quotes is missing, not the empty text
-    nullable = set(names) if all(_starts_quoted(path) for path in paths) else set()
+    nullable = set(names) if all(_starts_quoted(path, encoding) for path in paths) else set()
     for name, guess in zip(names, guesses, strict=True):
         if guess is None:
             fields.append(pa.field(name, asked.get(name, asked.get("*"))))
@@ -271,15 +288,22 @@ def _check_delimiter(path: Path, names: list[str], own: str) -> None:
 
 
 def _check_first_line(path: Path, options: Mapping[str, object]) -> None:
-    """Refuse JSON, and a file of millions of columns, for each of which its parser would take kilobytes."""
-    compression = compression_of(path.name)
+    """Refuse JSON, UTF-16 that does not say so, and a file of millions of columns, each of which takes kilobytes."""
     delimiter = str(options["delimiter"] or ",").encode(errors="replace")
     count = 0
     try:
-        with unpacked(path, compression) if compression else path.open("rb") as file:
+        with _text_of(path) as file:
             while piece := file.readline(_PIECE_BYTES):
                 if not count and _JSON.match(piece):
                     raise _is_json(path)
+                unsaid = not count and not options["encoding"] and not _marked(piece) and not _compression_untold(path)
+                if unsaid and b"\0" in piece:
+                    raise InvalidInputError(
+                        f"file {str(path)!r} has NUL characters in its first line, as UTF-16 has that is read as UTF-8",
+                        kind="bad-table-file",
+                        hint="name its encoding, such as utf-16-le",
+                        path=str(path),
+                    )
                 count += piece.count(delimiter)
                 if count >= MOST_COLUMNS or piece.endswith(b"\n"):
                     break
@@ -327,7 +351,7 @@ def _check_closed(path: Path, last: pa.RecordBatch | None, end: bytes) -> None:
 class _Text:
     """A file that is read once, of which the end is remembered."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes] | io.BufferedIOBase) -> None:
         self._file = file
         self.end = b""
 
@@ -354,9 +378,7 @@ def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> 
         raise InvalidInputError(f"delimiter {delimiter!r} is not one character", kind="bad-option", hint="give one")
     try:
         with ExitStack() as opened:
-            compression = compression_of(path.name)
-            file: Any = opened.enter_context(unpacked(path, compression) if compression else path.open("rb"))
-            text = _Text(file)
+            text = _Text(opened.enter_context(_text_of(path)))
             reader = csv.open_csv(
                 text,
                 read_options=csv.ReadOptions(
@@ -385,17 +407,27 @@ def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> 
         raise _unreadable(path, "csv", exc) from exc
 
 
-def _starts_quoted(path: Path) -> bool:
-    with pa.input_stream(str(path), compression=compression_of(path.name)) as file:
-        head: bytes = file.read(4)
-    return head.removeprefix(b"\xef\xbb\xbf").startswith(b'"')
+def _starts_quoted(path: Path, encoding: object) -> bool:
+    with _text_of(path) as file:
+        head = file.read(64)
+    return head.decode(str(encoding or _marked(head) or "utf-8"), errors="ignore").lstrip("\ufeff").startswith('"')
 
 
 def _encoding_of(path: Path) -> str:
-    if compression_of(path.name):
-        return "utf8"
-    with path.open("rb") as file:
-        return "utf-16" if file.read(2) in _UTF16_MARKS else "utf8"
+    with _text_of(path) as file:
+        found = _marked(file.read(4)) or "utf8"
+    return "utf8" if found == "utf-8-sig" else found  # Arrow skips that mark by itself, and quickly
+
+
+def _marked(head: bytes) -> str | None:
+    """Return the encoding that the first bytes of a text name."""
+    return next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+
+
+def _text_of(path: Path) -> AbstractContextManager[IO[bytes] | io.BufferedIOBase]:
+    """Open a file for its text, which may be compressed."""
+    compression = compression_of(path.name)
+    return unpacked(path, compression) if compression else path.open("rb")
 
 
 def _typed(

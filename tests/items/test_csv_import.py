@@ -191,6 +191,30 @@ def test_ids_keep_their_digits_all_the_way_to_pandas(tmp_path: Path, folio: Foli
         assert back.equals(frame)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "csv.bz2"])
+def test_an_encoding_that_is_marked_needs_no_name(tmp_path: Path, encoding: str, ending: str) -> None:
+    pack = {"csv": bytes, "csv.gz": gzip.compress, "csv.bz2": bz2.compress}[ending]
+    text = pack('"a","b"\n"é",\n"x,\ny",""\n'.encode(encoding))
+    found = table_of(tmp_path / f"t.{ending}", text).to_pylist()
+    assert found == [{"a": "é", "b": None}, {"a": "x,\ny", "b": ""}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", ["name\nabc\n", "a,b\n1,2\n"])
+def test_utf_16_without_a_mark_is_no_table_of_nul_characters(tmp_path: Path, encoding: str, text: str) -> None:
+    for name, body in {"t.csv": text.encode(encoding), "t.csv.gz": gzip.compress(text.encode(encoding))}.items():
+        with pytest.raises(InvalidInputError, match=f"{name}.*name its encoding, such as utf-16-le"):
+            table_of(tmp_path / name, body)
+        assert table_of(tmp_path / name, body, encoding=encoding).num_rows == 1
+
+
+def test_a_table_in_an_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    for name in ("t.csv.zip", "t.csv.xz"):
+        with pytest.raises(InvalidInputError, match=r"unpack it, or compress it as \.gz"):
+            table_of(tmp_path / name, b"PK")
+
+
 def test_tabs_compression_and_encodings(tmp_path: Path) -> None:
     rows = [{"a": "é", "b": 1}, {"a": "x,y", "b": 2}]
     text = 'a\tb\né\t1\n"x,y"\t2\n'
@@ -201,7 +225,6 @@ def test_tabs_compression_and_encodings(tmp_path: Path) -> None:
     assert table_of(tmp_path / "t.tsv.bz2", bz2.compress(text.encode())).to_pylist() == rows
     assert table_of(tmp_path / "t.csv.zst", pa.compress(comma.encode(), "zstd", asbytes=True)).to_pylist() == rows
     assert table_of(tmp_path / "bom.csv", comma.encode("utf-8-sig")).to_pylist() == rows
-    assert table_of(tmp_path / "u16.csv", comma.encode("utf-16")).to_pylist() == rows
     assert (
         table_of(
             tmp_path / "semi.csv", comma.replace("a,b", "a;b").replace(",1", ";1").replace(",2", ";2"), delimiter=";"
