@@ -246,7 +246,7 @@ def test_data_files_that_were_replaced_go_after_the_grace(tmp_path: Path, monkey
     import deltalake
     import polars as pl
 
-    monkeypatch.setattr("lakefolio.delta.log._KEPT_TOMBSTONES", 3)
+    monkeypatch.setattr("lakefolio.delta.file_set._KEPT_TOMBSTONES", 3)
     lake = lf.open(tmp_path / "lake")
     for number in range(140):
         lake.folio("f").add_json("x", number, overwrite=True)
@@ -255,7 +255,7 @@ def test_data_files_that_were_replaced_go_after_the_grace(tmp_path: Path, monkey
     table.commit(refusing, None, [], datetime.now(UTC), refused=["c" * 32])  # as a combiner may: it names no file
     lake = lf.open(tmp_path / "lake")
     lake.compact()
-    assert len(session_of(lake).journal.manifests_table.replaced) == 3
+    assert len(session_of(lake).journal.manifests_table.files.replaced) == 3
     files = {info.key for info in store.list("tables/manifests/") if info.key.endswith(".parquet")}
     files = {key for key in files if "_delta_log" not in key}
     assert len(files) == 143

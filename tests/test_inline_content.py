@@ -231,7 +231,7 @@ def test_of_a_large_file_hardly_anything_is_read(s3_proxy: CountingProxy, s3_uri
             for name in list(texts)[start : start + 500]:
                 lake.folio("f").add_json(name, texts[name])
     lake.compact()
-    size = max(session_of(lake).journal.manifests_table.data_files().values())
+    size = max(session_of(lake).journal.manifests_table.files.sizes.values())
     assert size > 1_000_000
     fresh = lf.open(s3_uri, storage_options=s3_proxy.storage_options, read_only=True)
     assert fresh.folio("f").get("i7") == texts["i7"]

@@ -17,6 +17,7 @@ from inside import session_of
 
 import lakefolio as lf
 from lakefolio.cli import cli
+from lakefolio.delta.audit import audit
 from lakefolio.delta.parquet_rows import to_parquet
 from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import IntegrityError
@@ -318,12 +319,12 @@ def test_one_writer_compacts_and_nobody_waits_for_it(tmp_path: Path) -> None:
     store.create = slow  # type: ignore[method-assign]
     one.folio("f").add_json("fiftieth", 50)
     assert between
-    assert len(table.known_files) == 50
+    assert len(table.files.listed) == 50
     assert other.version == 51
     assert one.check().ok
     for number in range(49):
         other.folio("f").add_json(f"j{number}", number)
-    assert (len(others_table.known_files), other.version) == (1, 101)
+    assert (len(others_table.files.listed), other.version) == (1, 101)
     assert sorted(one.folio("f").list_contents()["json_data"]) == sorted(other.folio("f").list_contents()["json_data"])
     assert one.check().ok
     report = one.compact()
@@ -356,10 +357,10 @@ def test_threads_commit_while_one_of_them_merges(tmp_path: Path, monkeypatch: py
         lake.folio("f").add_json(f"i{number}", number)
     table = session_of(lake).journal.manifests_table
     assert merging == [50]
-    assert sum(file.row_count for file in table.known_files) == 290
-    assert max(file.row_count for file in table.known_files) == 50
+    assert sum(file.row_count for file in table.files.listed) == 290
+    assert max(file.row_count for file in table.files.listed) == 50
     lake.folio("f").add_json("next", 1)
-    assert (len(merging), len(table.known_files)) == (2, 2)
+    assert (len(merging), len(table.files.listed)) == (2, 2)
     assert len(lf.open(tmp_path / "lake").folio("f").list_contents()["json_data"]) == 291
     assert lake.check(read_data=True).ok
 
@@ -382,7 +383,7 @@ def test_files_that_another_writer_has_merged_meanwhile_are_left(
     monkeypatch.setattr("lakefolio.delta.table.to_parquet", slow)
     one.compact()
     assert versions == [one.version]
-    assert len(session_of(one).journal.manifests_table.known_files) == 1
+    assert len(session_of(one).journal.manifests_table.files.listed) == 1
     assert lf.open(tmp_path / "lake").check(read_data=True).ok
 
 
@@ -404,10 +405,10 @@ def test_compaction_holds_a_bounded_part_of_a_table(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(DeltaTable, "_replace_by", counted)
     lake = lf.open(tmp_path / "lake")
     table = session_of(lake).journal.manifests_table
-    assert sorted(file.row_count for file in table.known_files) == [1] * 40 + [50]
+    assert sorted(file.row_count for file in table.files.listed) == [1] * 40 + [50]
     lake.compact()
     assert merged == [24, 16]
-    assert sorted(file.row_count for file in table.known_files) == [16, 24, 50]
+    assert sorted(file.row_count for file in table.files.listed) == [16, 24, 50]
     version = lake.version
     lake.compact()
     assert (lake.version, merged) == (version, [24, 16])
@@ -431,7 +432,7 @@ def test_what_deltalake_cleans_up_breaks_no_promised_version(
     """
     from deltalake import DeltaTable
 
-    monkeypatch.setattr("lakefolio.delta.log._KEPT_TOMBSTONES", tombstones)
+    monkeypatch.setattr("lakefolio.delta.file_set._KEPT_TOMBSTONES", tombstones)
     lake = lf.open(tmp_path / "lake")
     for number in range(60):
         lake.folio("f").add_json("x", number, overwrite=True, metadata={"n": number})
@@ -514,8 +515,8 @@ def test_a_checkpoint_leaves_no_small_files_to_be_read(tmp_path: Path) -> None:
     for number in range(160):
         folio.add_json(f"i{number}", number)
         table = session_of(lake).journal.manifests_table
-        since = table.version - max(table.checkpoint_version, 0)
-        assert len(table.known_files) - since <= 3, number
+        since = table.version - max(table.files.checkpoint_version, 0)
+        assert len(table.files.listed) - since <= 3, number
 
 
 @pytest.mark.parametrize("gone", [None, 1, 7, 8, 20])
@@ -528,9 +529,9 @@ def test_the_whole_log_is_read_part_by_part(tmp_path: Path, monkeypatch: pytest.
         (tmp_path / "lake" / log_key("manifests", gone)).unlink()
     table = session_of(lake).journal.manifests_table
     if gone is None:
-        table.audit()
-        assert [entry.version for entry in table._objects.each_entry()] == list(range(23))
+        audit(table)
+        assert [entry.version for entry in table.objects.each_entry()] == list(range(23))
     else:
         with pytest.raises(IntegrityError) as caught:
-            table.audit()
+            audit(table)
         assert (caught.value.kind, caught.value.version) == ("log-gap", gone)

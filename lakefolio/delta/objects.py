@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -28,6 +30,7 @@ from lakefolio.delta.actions import (
 )
 from lakefolio.delta.parquet_rows import from_parquet
 from lakefolio.errors import IntegrityError
+from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.checked_json import mapped, texts
 from lakefolio.format.layout import check_key, log_key, log_prefix, log_version, table_prefix
 from lakefolio.render.text import counted
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["TableObjects", "log_problem"]
 
 _ENTRIES_AT_ONCE = 1_000
+_LOOKED_AT_ROWS = 2_000
 
 
 def log_problem(body: bytes, seals: Seals, version: int) -> str | None:
@@ -210,6 +214,56 @@ class TableObjects:
                     raise
                 tables.append(self._read_parquet(file, key, again, schema))
         return tables
+
+    def read(self, files: Sequence[DataFile], schema: pa.Schema | None = None, *, whole: bool = False) -> pa.Table:
+        """Return the rows of data files, in no order; only the columns of ``schema`` if it is given.
+
+        Args:
+            files: Which; rows that are known without a request are taken as they are.
+            schema: The columns wanted.
+            whole: Read also the files whose rows are known without the columns that lie in the file alone.
+
+        Raises:
+            IntegrityError: If a data file is missing or damaged.
+        """
+        schema = schema or self.spec.schema
+        tables = self.tables_of([replace(one, rows=None) if whole and one.lacks else one for one in files], schema)
+        return pa.concat_tables(tables) if tables else no_rows(schema)
+
+    def compared(self, files: Sequence[DataFile]) -> pa.Table:
+        """Return the rows of data files, read from the files and compared with the copies in the log, in no order.
+
+        Raises:
+            IntegrityError: If a data file is missing or damaged, or differs from the copy.
+        """
+        tables = self.tables_of([replace(file, rows=None) for file in files], self.spec.schema)
+        for file, rows in zip(files, tables, strict=True):
+            self._compare(file, rows)
+        return pa.concat_tables([no_rows(self.spec.schema), *tables])
+
+    def _compare(self, file: DataFile, found: pa.Table) -> None:
+        if file.rows is not None and not found.drop(list(file.lacks)).equals(file.rows.drop(list(file.lacks))):
+            raise IntegrityError(
+                f"data file {file.path!r} of table {self.name!r} differs from the copy of its rows in the log",
+                kind="table-copy-differs",
+                hint="one of the two was edited; restore both from a copy of the lake",
+                key=f"{table_prefix(self.name)}/{file.path}",
+                table=self.name,
+            )
+
+    def ordered(self, rows: pa.Table) -> pa.Table:
+        """Return rows in the order of the table."""
+        if rows.num_rows <= _LOOKED_AT_ROWS:  # they nearly always are in order, and sorting imports Arrow's functions
+            keys = list(zip(*(rows.column(column).to_pylist() for column in self.spec.order), strict=True))
+            with contextlib.suppress(TypeError):  # nulls have no order in Python
+                if keys == sorted(keys):
+                    return rows
+        return rows.sort_by([(column, "ascending") for column in self.spec.order])
+
+    def place_of(self, file: DataFile) -> Path | None:
+        """Return where a data file of a local lake lies; None for a bucket."""
+        root = self.store.local_path
+        return None if root is None else root / f"{table_prefix(self.name)}/{file.path}"
 
     def body_of(self, file: DataFile) -> bytes | None:
         """Return the bytes of a data file that has a seal, verified; None if they are not what was written."""

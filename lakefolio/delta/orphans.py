@@ -28,8 +28,8 @@ def needless_files(table: DeltaTable, listed: Iterable[ObjectInfo], before_ms: i
         before_ms: Files that were replaced later than this stay for readers under way. Milliseconds since 1970.
     """
     within = table_prefix(table.name) + "/"
-    active = {file.path for file in table.known_files}
-    replaced = table.replaced
+    active = {file.path for file in table.files.listed}
+    replaced = table.files.replaced
     logged: list[ObjectInfo] = []
     for info in listed:
         if checkpoint_version(info.key) is not None:
@@ -40,7 +40,7 @@ def needless_files(table: DeltaTable, listed: Iterable[ObjectInfo], before_ms: i
             continue
         if replaced.get(path, 0) <= before_ms:
             yield info
-    yield from needless_checkpoints(logged, table.checkpoint_version)
+    yield from needless_checkpoints(logged, table.files.checkpoint_version)
 
 
 def needless_checkpoints(listed: Iterable[ObjectInfo], named: int) -> list[ObjectInfo]:

@@ -36,7 +36,7 @@ def scan(table: DeltaTable, columns: Sequence[str]) -> Iterator[pa.Table]:
     copies: list[pa.Table] = []
     small: list[DataFile] = []
     size_bytes = 0
-    for file in table.known_files:
+    for file in table.files.listed:
         if file.rows is not None and not set(columns) & set(file.lacks):
             copies.append(file.rows.select(columns))
         elif file.size_bytes > _PART_BYTES:
@@ -45,10 +45,10 @@ def scan(table: DeltaTable, columns: Sequence[str]) -> Iterator[pa.Table]:
             small.append(file)
             size_bytes += file.size_bytes
             if size_bytes > _PART_BYTES:
-                yield table.read(small, schema)
+                yield table.objects.read(small, schema)
                 small, size_bytes = [], 0
     if small:
-        yield table.read(small, schema)
+        yield table.objects.read(small, schema)
     if copies:
         yield pa.concat_tables(copies)
 
@@ -63,9 +63,9 @@ def _large(table: DeltaTable, file: DataFile, schema: pa.Schema) -> Iterator[pa.
         try:
             found_bytes = table.store.fetch_to(key, path, on_chunk=hasher.update)
         except NotFoundError:
-            raise table.damaged(key, "is missing") from None
+            raise table.objects.damaged(key, "is missing") from None
         if found_bytes != file.size_bytes or (file.seal and table.seals.of(file.path, hasher.hexdigest()) != file.seal):
-            raise table.damaged(key, "is not what was written")
+            raise table.objects.damaged(key, "is not what was written")
         try:
             with pq.ParquetFile(path) as opened:
                 known = set(opened.schema_arrow.names)
@@ -73,4 +73,4 @@ def _large(table: DeltaTable, file: DataFile, schema: pa.Schema) -> Iterator[pa.
                 for batch in opened.iter_batches(_PART_ROWS, columns=names, use_threads=False):
                     yield fitted(pa.Table.from_batches([batch]), schema)
         except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
-            raise table.damaged(key, f"is truncated or damaged: {brief(exc)}") from exc
+            raise table.objects.damaged(key, f"is truncated or damaged: {brief(exc)}") from exc

@@ -124,7 +124,7 @@ class DeltaTable(DeltaLog):
                 its answer was lost. The caller polls and looks for its own commit id.
         """
         added = () if file is None else (replace(file, copy=None, lacks=()),)
-        total = self._total.with_changes(added, ())
+        total = self.files.total.with_changes(added, ())
         ours: dict[str, Any] = {"commits": list(commit_ids), "total": total.to_plain()}
         if refused:
             ours["refused"] = list(refused)
@@ -144,7 +144,7 @@ class DeltaTable(DeltaLog):
             body = self.seals.entry(version, info, ours, actions)
         self.store.create(log_key(self.name, version), body)
         self._due = self._due or version % _CHECKPOINT_EVERY == 0
-        self._replay(LogEntry(version, tuple(commit_ids), added, (), {}), total)
+        self.files.replay(LogEntry(version, tuple(commit_ids), added, (), {}), total)
 
     # -- maintenance ---------------------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class DeltaTable(DeltaLog):
             Counts: ``files_before``, ``files_after``, ``checkpoint_version``.
         """
         with lock:
-            before = len(self._files)
+            before = len(self.files.active)
             self._due = False
             portions = self._candidates(everything=everything)
         for chosen in portions:
@@ -191,8 +191,8 @@ class DeltaTable(DeltaLog):
         self._write_checkpoint(lock, note, anew=everything)
         return {
             "files_before": before,
-            "files_after": len(self._files),
-            "checkpoint_version": self.checkpoint_version,
+            "files_after": len(self.files.active),
+            "checkpoint_version": self.files.checkpoint_version,
         }
 
     def merge(
@@ -208,21 +208,20 @@ class DeltaTable(DeltaLog):
             IntegrityError: If a source differs from the log, or the result from its sources.
         """
         try:
-            rows = self._ordered(self._rows_of(files, whole=True)).combine_chunks()
+            rows = self.objects.ordered(self.objects.read(files, whole=True)).combine_chunks()
         except IntegrityError as exc:
             if self.outdated(exc):
                 return False
             raise
         expected = sum(file.row_count for file in files)
+        key = f"{table_prefix(self.name)}/{files[0].path}"
         if rows.num_rows != expected:
-            raise self.damaged(
-                f"{table_prefix(self.name)}/{files[0].path}", f"and others have {counted(rows.num_rows, 'row')}"
-            )
+            raise self.objects.damaged(key, f"and others have {counted(rows.num_rows, 'row')}")
         rows = erase(rows)
         body = to_parquet(rows)
         merged = self._described(rows, body, "")
         if rows.num_rows != expected or not same_rows(from_parquet(body, self.schema), rows):
-            raise self.damaged(f"{table_prefix(self.name)}/{files[0].path}", "can't be merged: other rows came out")
+            raise self.objects.damaged(key, "can't be merged: other rows came out")
         with lock:
             replaced = self._replace_by(merged, body, files)
             if replaced:
@@ -231,7 +230,7 @@ class DeltaTable(DeltaLog):
 
     def _candidates(self, *, everything: bool) -> list[list[DataFile]]:
         """Return lists of files of neighbouring versions to be merged; only the first list if a writer waits."""
-        files = sorted(self._files.values(), key=lambda file: file.path)
+        files = sorted(self.files.active.values(), key=lambda file: file.path)
         if everything:
             return _portions([file for file in files if file.level < _FULL_LEVEL])
         levels = [file.level for file in files]
@@ -242,7 +241,7 @@ class DeltaTable(DeltaLog):
 
     def _replace_by(self, merged: DataFile, body: bytes, files: Sequence[DataFile]) -> bool:
         """Create the version at which one file replaces others with the same rows; return whether this call did."""
-        if any(file.path not in self._files for file in files):
+        if any(file.path not in self.files.active for file in files):
             return False  # another writer has merged them meanwhile
         version = self.version + 1
         path = data_file_path(version)
@@ -259,13 +258,13 @@ class DeltaTable(DeltaLog):
         }
         actions = [*removes, {"add": merged.add(data_change=False)}]
         try:
-            total = self._total.with_changes((merged,), [self._files[file.path] for file in files])
+            total = self.files.total.with_changes((merged,), [self.files.active[file.path] for file in files])
             self.store.create(
                 log_key(self.name, version), self.seals.entry(version, info, {"total": total.to_plain()}, actions)
             )
         except AlreadyExistsError:
             return False
-        self._replay(LogEntry(version, (), (), (merged,), {file.path: now for file in files}), total)
+        self.files.replay(LogEntry(version, (), (), (merged,), {file.path: now for file in files}), total)
         return True
 
     def _described(self, table: pa.Table, body: bytes, path: str, **kept: Any) -> DataFile:
@@ -282,22 +281,22 @@ class DeltaTable(DeltaLog):
         ``anew`` only if something else is to be noted beside it.
         """
         with lock:
-            written = self.version <= self.checkpoint_version
-            if (written and not anew) or not self._table_metadata:
+            written = self.version <= self.files.checkpoint_version
+            if (written and not anew) or not self.files.metadata:
                 return
         noted = note()  # before the version is chosen: what is noted goes no further than the checkpoint
         if written and noted == self.note():
             return
         with lock:
-            version, metadata = self.version, self._table_metadata
-            files, tombstones = list(self._files.values()), list(self._tombstones.values())
+            version, metadata = self.version, self.files.metadata
+            files, tombstones = self.files.listed, list(self.files.tombstones.values())
         body = to_checkpoint(metadata, files, tombstones)
         size = 2 + len(files) + len(tombstones)
         prefix, name = log_prefix(self.name), checkpoint_name(version)
         self.store.put(f"{prefix}/{name}", body)
         pointer = to_pointer(self.seals, version, body, len(files), size, noted)
         self.store.put(f"{prefix}/_last_checkpoint", pointer)
-        self.checkpoint_version = version
+        self.files.checkpoint_version = version
 
 
 def creation(name: str, schema: pa.Schema, table_id: str) -> list[dict[str, Any]]:

@@ -105,7 +105,7 @@ class LogTable:
                 if version > self._seen or self._seen < 0:
                     self._sync()
                     self._seen = max(version, self._seen)
-                files = self._table.known_files
+                files = self._table.files.listed
             try:
                 return read(files)
             except IntegrityError as exc:
@@ -118,7 +118,7 @@ class LogTable:
         """Return the active data files: path in the table -> size in bytes."""
         with self._lock:
             self._sync()
-            return self._table.data_files()
+            return self._table.files.sizes
 
     def compact(self) -> dict[str, int] | None:
         """Merge the table's small files and write a checkpoint; None if the lake lacks the table."""

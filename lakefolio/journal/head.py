@@ -96,7 +96,7 @@ class JournalHead:
                 nonlocal catalogue
                 catalogue = _noted(note)
                 ahead = catalogue is not None and catalogue.through > self.table.version  # of what the log confirmed
-                if ahead or (catalogue is None and sum(file.row_count for file in self.table.known_files) > _MANY_ROWS):
+                if ahead or (catalogue is None and self.table.files.total.rows > _MANY_ROWS):
                     catalogue = self._found_models()
                 return -1 if catalogue is None else catalogue.through
 
@@ -244,7 +244,7 @@ class JournalHead:
         """
         while True:
             with self.lock:
-                files = self.table.known_files
+                files = self.table.files.listed
             try:
                 for rows in self._rows.parts(files, columns, after, upto, newest_first=newest_first):
                     yield rows
@@ -258,7 +258,7 @@ class JournalHead:
     def scan(self, upto: int) -> Scan:
         """Return the rows up to a version, and later ones, as they lie in the data files."""
         with self.lock:
-            files = self.table.known_files
+            files = self.table.files.listed
         return self._rows.scan([file for file in files if file.versions is None or file.versions[0] <= upto])
 
     def outdated(self, error: IntegrityError) -> bool:

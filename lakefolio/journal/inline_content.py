@@ -89,7 +89,7 @@ class InlineContents:
             return rows
         files: dict[str, DataFile] = {}
         for version in found.column("version").unique().to_pylist():
-            files |= {file.path: file for file in self._table.with_version(version)[:1]}
+            files |= {file.path: file for file in self._table.files.with_version(version)[:1]}
         read = self._rows(list(files.values()), refresh)
         known = dict(zip(_places(read), read.column("content").to_pylist(), strict=True))
         contents = rows.column("content").to_pylist()
@@ -101,7 +101,7 @@ class InlineContents:
 
     def _fetch(self, wanted: tuple[int, int], refresh: Callable[[], object]) -> None:
         try:
-            self._look(wanted, self._table.with_version(wanted[0]))
+            self._look(wanted, self._table.files.with_version(wanted[0]))
         except IntegrityError:  # a replaced file may be gone: its replacement has the same rows
             self._look_again(wanted, refresh)
         if wanted in self._read:
@@ -122,13 +122,13 @@ class InlineContents:
 
     def _active(self, version: int) -> list[DataFile]:
         """Return the data files of the newest version read that may hold rows of a version."""
-        active = {file.path for file in self._table.known_files}
-        return [file for file in self._table.with_version(version) if file.path in active]
+        active = {file.path for file in self._table.files.listed}
+        return [file for file in self._table.files.with_version(version) if file.path in active]
 
     def _look(self, wanted: tuple[int, int], files: list[DataFile]) -> None:
         for file in files:
             large = file.size_bytes > _WHOLE_BYTES
-            rows = self._part(file, wanted) if large else self._table.read([file], _SCHEMA, whole=True)
+            rows = self._part(file, wanted) if large else self._table.objects.read([file], _SCHEMA, whole=True)
             places = _places(rows)
             for place, content in zip(places, rows.column("content").to_pylist(), strict=True):
                 if content is not None and place not in self._read:
@@ -162,16 +162,16 @@ class InlineContents:
                     rows.append(_around(fitted(read, _SCHEMA), wanted))
             return pa.concat_tables(rows)
         except NotFoundError:
-            raise self._table.damaged(key, "is missing") from None
+            raise self._table.objects.damaged(key, "is missing") from None
         except (pa.ArrowException, KeyError, ValueError, TypeError, OSError) as exc:
             self._footers = {}
-            raise self._table.damaged(key, f"is truncated or damaged: {brief(exc)}") from exc
+            raise self._table.objects.damaged(key, f"is truncated or damaged: {brief(exc)}") from exc
 
     def _rows(self, files: list[DataFile], refresh: Callable[[], object]) -> pa.Table:
         versions = {version for file in files if file.versions for version in file.versions}
         for look in range(_LOOKS):
             try:
-                return self._table.read(files, _SCHEMA, whole=True)
+                return self._table.objects.read(files, _SCHEMA, whole=True)
             except IntegrityError as exc:
                 if look == _LOOKS - 1 or not self._table.outdated(exc):
                     raise

@@ -233,7 +233,7 @@ class Journal:
         if name in self.logs:
             return self.logs[name].data_files()
         with self._head.lock:
-            return self._head.table.data_files()
+            return self._head.table.files.sizes
 
     def files_of(self, name: str) -> list[DataFile]:
         """Return the data files that the log of a table names as active, read anew."""

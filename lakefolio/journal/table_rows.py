@@ -142,13 +142,13 @@ class TableRows:
                     if admits and (versions is None or _meet(versions, after, upto)):
                         yield fitted(opened.read_row_group(number, columns=known, use_threads=False), schema)
         except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
-            raise self._table.damaged(one.key, f"is truncated or damaged: {brief(exc)}") from exc
+            raise self._table.objects.damaged(one.key, f"is truncated or damaged: {brief(exc)}") from exc
 
     def _small(self, files: Sequence[DataFile]) -> list[pa.Table]:
         """Return the rows of each file; files that are not in the cache are read in one go."""
         found = {file.path: self._kept(file) for file in files}
         missing = [replace(file, rows=None) for file in files if found[file.path] is None]
-        rows = self._table.read(missing) if missing else None
+        rows = self._table.objects.read(missing) if missing else None
         start = 0
         for file in missing:
             assert rows is not None
@@ -165,7 +165,7 @@ class TableRows:
     def _immutable(self, file: DataFile) -> Immutable:
         key = check_key(f"{table_prefix(self._table.name)}/{file.path}", within=table_prefix(self._table.name))
         prove: Callable[[str], str] = partial(self._table.seals.of, file.path)
-        return Immutable(key, file.size_bytes, file.seal, prove, partial(self._table.damaged, key))
+        return Immutable(key, file.size_bytes, file.seal, prove, partial(self._table.objects.damaged, key))
 
 
 def _bounds(opened: Any, group: int, column: str) -> tuple[Any, Any] | None:

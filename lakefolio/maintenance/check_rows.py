@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from lakefolio.delta.audit import audit
 from lakefolio.errors import ConflictError, IntegrityError, LakefolioError
 from lakefolio.format.layout import BLOBS, JOURNAL, LOG_TABLES, MARKER, README, TABLES, table_prefix
 from lakefolio.format.schema import MANIFESTS_SCHEMA
@@ -174,8 +175,8 @@ class _Look:
         self.numbers.complete()
         report.counts["rows"] = self.audits.counted
         report.counts["entries"] = self.contents.count
-        for audit, named, message in self.audits.problems(self._each, logged=logged):
-            report.problems.append(Problem(audit.replace("_", "-"), named, message))
+        for rule, named, message in self.audits.problems(self._each, logged=logged):
+            report.problems.append(Problem(rule.replace("_", "-"), named, message))
         for batch, count in self.audits.doubled():
             named = f"batch {batch}"
             message = f"{named} is named by {counted(count, 'row')}, expected 1"
@@ -206,7 +207,7 @@ def _check_log(session: Session, name: str, report: CheckReport) -> DeltaTable |
             report.problems.append(Problem("table-file-damaged", key, message))
     table = session.journal.anew(name)
     try:
-        table.audit()
+        audit(table)
     except ConflictError:
         raise  # it says nothing of the lake, and what was not looked at is not well
     except LakefolioError as exc:

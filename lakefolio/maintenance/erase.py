@@ -46,11 +46,11 @@ def erase(table: DeltaTable, generation: Callable[[str], int], last_purge: int, 
     count = 0
     for _ in range(_TRIES):
         beaten = False
-        for file in table.known_files:
+        for file in table.files.listed:
             if file.versions is not None and file.versions[0] > last_purge:
                 continue
             try:
-                rows = table.read([file], _LOOKED_AT, whole=True)
+                rows = table.objects.read([file], _LOOKED_AT, whole=True)
             except IntegrityError as exc:
                 if not table.outdated(exc):
                     raise

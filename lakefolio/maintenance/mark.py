@@ -72,7 +72,7 @@ class Marks:
         self.committed_at: Any = None
         self.purged_inline: dict[str, int] = {}
         self.last_inline_purge = -1
-        expected = sum(file.row_count for file in table.known_files)
+        expected = sum(file.row_count for file in table.files.listed)
         self._folder = None if expected <= _IN_MEMORY_ROWS else scratch_folder("lakefolio-gc-")
         shards = 1 if self._folder is None else min(_MOST_SHARDS, -(-expected // _SHARD_ROWS))
         self._by_digest = Shards(_REFERENCES, self._folder, "references")

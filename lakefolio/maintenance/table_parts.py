@@ -41,13 +41,15 @@ def each_part(table: DeltaTable, bench: Workbench, take: Callable[[str], None]) 
     Raises:
         IntegrityError: If a data file is missing or damaged, or differs from the copy of its rows in the log.
     """
-    for some in _portions(table.known_files):
+    for some in _portions(table.files.listed):
         if not (len(some) == 1 and _take_file(table, some[0], bench, take)):
-            with bench.copied(table.compared(some)) as rows, bench.all_or_nothing():
+            with bench.copied(table.objects.compared(some)) as rows, bench.all_or_nothing():
                 try:
                     take(rows)
                 except UnreadableRowsError as exc:
-                    raise table.damaged(f"{table_prefix(table.name)}/{some[0].path}", f"can't be read: {exc}") from exc
+                    raise table.objects.damaged(
+                        f"{table_prefix(table.name)}/{some[0].path}", f"can't be read: {exc}"
+                    ) from exc
 
 
 def _portions(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
@@ -71,11 +73,11 @@ def _take_file(table: DeltaTable, file: DataFile, bench: Workbench, take: Callab
     """Hand out the rows of a file as it lies; False, with nothing handed out, if Arrow has to look at it."""
     if file.rows is not None or file.size_bytes <= _SMALL_BYTES:
         return False
-    body = table.verified(file)
+    body = table.objects.body_of(file)
     if body is None or not _has_columns(body, table.schema):
         return False
     try:
-        place = table.place_of(file)
+        place = table.objects.place_of(file)
         with bench.part(body if place is None else place) as rows:
             del body
             if not _fits(file, table.schema, bench, rows):

@@ -294,9 +294,9 @@ class _FirstRuns:
 
 def _last_entry(table: DeltaTable, files: list[DataFile], version: int) -> int:
     """Write the log entry of the last version alone."""
-    table._replay(LogEntry(version, (), (), tuple(files), {}))
+    table.files.replay(LogEntry(version, (), (), tuple(files), {}))
     info = {"timestamp": 0, "operation": "OPTIMIZE", "operationParameters": {}, "engineInfo": "lakefolio"}
-    body = table.seals.entry(version, info, {"total": table._total.to_plain()}, [])
+    body = table.seals.entry(version, info, {"total": table.files.total.to_plain()}, [])
     table.store.create(log_key(JOURNAL, version), body)
     return version
 
@@ -310,16 +310,17 @@ def _whole_log(table: DeltaTable, files: list[DataFile], commits: list[str], per
         number = paths.bytes(48).hex()
         path = f"{version:020d}-{number[:32]}.parquet"
         small.append(DataFile(path, 9_000, per_commit, stats, 0, number[32:], (version, version)))
-        table._replay(LogEntry(version, (), (small[-1],), (), {}))
-        ours = {"commits": [commit_id], "total": table._total.to_plain()}
+        table.files.replay(LogEntry(version, (), (small[-1],), (), {}))
+        ours = {"commits": [commit_id], "total": table.files.total.to_plain()}
         body = table.seals.entry(version, info, ours, [{"add": small[-1].add(data_change=True)}])
         table.store.create(log_key(JOURNAL, version), body)
     for file in files:
         version += 1
         assert file.versions is not None
         replaced = small[file.versions[0] - 1 : file.versions[1]]
-        table._replay(LogEntry(version, (), (), (file,), {one.path: 0 for one in replaced}))
+        table.files.replay(LogEntry(version, (), (), (file,), {one.path: 0 for one in replaced}))
         actions = [*(removal(one, 0) for one in replaced), {"add": file.add(data_change=False)}]
-        body = table.seals.entry(version, info | {"operation": "OPTIMIZE"}, {"total": table._total.to_plain()}, actions)
+        ours = {"total": table.files.total.to_plain()}
+        body = table.seals.entry(version, info | {"operation": "OPTIMIZE"}, ours, actions)
         table.store.create(log_key(JOURNAL, version), body)
     return version

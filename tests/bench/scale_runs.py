@@ -261,8 +261,8 @@ def _points_file(table: DeltaTable, rows: pa.Table, version: int) -> DataFile:
 def _last_points(table: DeltaTable, files: list[DataFile]) -> None:
     """Write the log entry of the last version alone, and its checkpoint."""
     version = len(files)
-    table._replay(LogEntry(version, (), (), tuple(files), {}))
+    table.files.replay(LogEntry(version, (), (), tuple(files), {}))
     info = {"timestamp": 0, "operation": "OPTIMIZE", "operationParameters": {}, "engineInfo": "lakefolio"}
-    body = table.seals.entry(version, info, {"total": table._total.to_plain()}, [])
+    body = table.seals.entry(version, info, {"total": table.files.total.to_plain()}, [])
     table.store.create(log_key(table.name, version), body)
     table._write_checkpoint(threading.RLock(), lambda: "")

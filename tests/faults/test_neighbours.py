@@ -224,7 +224,7 @@ def test_who_leads_answers_while_it_merges(tmp_path: Path, monkeypatch: pytest.M
             assert not thread.is_alive()
     assert answered == [1]
     assert meeting(leader).leading
-    assert len(session_of(leader).journal.manifests_table.known_files) == 2
+    assert len(session_of(leader).journal.manifests_table.files.listed) == 2
     assert other.check(read_data=True).ok
 
 

@@ -196,9 +196,9 @@ def test_a_checkpoint_that_leaves_files_out_is_found(lakes: tuple[Path, Path], t
     table = DeltaTable(open_store(root), lake.lake_id, SPECS["manifests"])
     table.load()
     version, name = table.version, checkpoint_name(table.version)
-    files = table.known_files
+    files = table.files.listed
     for some in ([], files[:-1], files[1:]):
-        body = to_checkpoint(table._table_metadata, some, [])
+        body = to_checkpoint(table.files.metadata, some, [])
         table.store.put(f"{log_prefix('manifests')}/{name}", body)
         pointer = to_pointer(table.seals, version, body, len(some), len(some) + 2)
         table.store.put(f"{log_prefix('manifests')}/_last_checkpoint", pointer)
