@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from thoroughness import examples
 
 import lakefolio as lf
+from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.render import curves, html
 
 EVIL = "<script>alert(1)</script><img src=x onerror='alert(2)'>\"&\x1b[31m"
@@ -40,10 +41,14 @@ def told(tmp_path):
         (lambda lake: lake.items("exp"), "60 items\n<Entry exp:item 0@3, json", ["item 1", "json", "one"]),
         (lambda lake: lake.snapshots()[0], "<Snapshot paper-v1", ["paper-v1", "<i>as</i> submitted"]),
         (lambda lake: lake.item("exp:item 1"), "<Entry exp:item 1@1, json", ["exp:item 1@1", "json", "<b>bold</b>"]),
-        (lambda lake: lake.diff(1, 3), "lake, version 1 to 3: 0 added", []),
+        (
+            lambda lake: lake.diff(1, 3),
+            "lake, version 1 to 3: 0 added",
+            ["lake, version 1 to 3", "what changed", "~exp:item 0json", "1 B"],
+        ),
         (lambda lake: lake.log(2), "@3", ["changes", "@3", "~ exp:item 0"]),
         (lambda lake: lake.history("exp:item 0"), "exp:item 0, 2 changes", ["of the item", "#2", "overwrite"]),
-        (lambda lake: lake.stats(), "version 3: 60 items", []),
+        (lambda lake: lake.stats(), "version 3: 60 items", ["60 items", "foliologicalstored", "exp"]),
         (lambda lake: lake.check(), "version 3: no problems", []),
         (lambda lake: lake.gc(), "version 3: would delete 0 blobs", []),
         (lambda lake: lake.storage_savings(), "0 runs with inputs", []),
@@ -61,6 +66,15 @@ def test_what_is_returned_shows_itself_as_text_and_html(told, ask, line, cells):
     assert all(cell in text for cell in cells)
     if not cells:
         assert text.strip() == str(found).strip()
+
+
+def test_a_check_shows_its_problems_as_a_table():
+    report = CheckReport(3, [Problem("blob-missing", "blobs/sha256/aa", EVIL)] * 60, {"rows": 1}, [f"not read: {EVIL}"])
+    found = read(report._repr_html_())
+    assert {"table"} <= found.tags
+    for word in ("version 3: 60 problems (1 row)", "what is wrong", "blob-missing", "… and 10 more", "note: not read"):
+        assert word in found.text
+    assert found.text.count("alert(1)") == 51
 
 
 def test_a_long_list_is_cut_where_it_is_shown_and_a_list_all_the_same(told):

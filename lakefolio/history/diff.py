@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from lakefolio.format.names import is_own_folio
 from lakefolio.history.log import CommitLine, Event, History, Log, history, in_order, is_in_order, log, text_table
+from lakefolio.render import html
 from lakefolio.render.report import AsText
 from lakefolio.render.text import counted
 
@@ -117,6 +118,12 @@ class Diff(AsText):
     def __str__(self) -> str:
         return self.listed()
 
+    def _repr_html_(self) -> str:
+        rows, own = self._rows(every_folio=False)
+        headings = ("", "item", "kind", "what changed", "size")
+        table = [html.row_table(headings, rows)] if rows else []
+        return html.block(html.muted(self._title()), *table, *map(html.muted, own))
+
     def listed(self, *, every_folio: bool = False) -> str:
         """Return the changes as lines of text.
 
@@ -124,9 +131,16 @@ class Diff(AsText):
             every_folio: List those in folios that the library keeps for itself, as of runs, too; else they are counted
                 where the whole lake was compared.
         """
+        rows, own = self._rows(every_folio=every_folio)
+        return "\n".join([self._title(), *text_table(rows), *(f"  ({one})" for one in own)])
+
+    def _title(self) -> str:
         what = f"folio {self.folio}" if self.folio is not None else "lake"
         counts = f"{len(self.added):,} added, {len(self.removed):,} removed, {len(self.changed):,} changed"
-        title = f"{what}, version {self.a} to {self.b}: {counts}, {self.unchanged_count:,} unchanged"
+        return f"{what}, version {self.a} to {self.b}: {counts}, {self.unchanged_count:,} unchanged"
+
+    def _rows(self, *, every_folio: bool) -> tuple[list[tuple[str, ...]], list[str]]:
+        """Return the cells of each change, and what is said of those that are not shown."""
         rows, own_count = [], 0
         for sign, changes in (("+", self.added), ("-", self.removed), ("~", self.changed)):
             for one in changes:
@@ -135,8 +149,7 @@ class Diff(AsText):
                     continue
                 name = one.item if self.folio is not None else f"{one.folio}:{one.item}"
                 rows.append((sign, name, one.kind or "", ", ".join(one.aspects), _sizes(one)))
-        own = [f"  ({counted(own_count, 'change')} in folios of runs and records)"] if own_count else []
-        return "\n".join([title, *text_table(rows), *own])
+        return rows, [f"{counted(own_count, 'change')} in folios of runs and records"] if own_count else []
 
 
 def _sizes(one: Change) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.format.names import is_own_folio
+from lakefolio.render import html
 from lakefolio.render.report import Report
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.terminal import cell_count, padded
@@ -84,18 +85,21 @@ class Stats(Report):
 
     def __str__(self) -> str:
         """Lines for people."""
-        lines = [
-            f"version {self['version']:,}: "
-            + ", ".join(
-                counted(self[f"{what}_count"], what.replace("_", " "))
-                for what in ("item", "entry", "commit", "snapshot", "lineage_edge")
-            )
-        ]
         sizes = self.sizes()
         width = max((cell_count(name) for name, _, _ in sizes), default=0)
-        for name, logical, stored in sizes:
-            lines.append(f"  {padded(name, width)} {logical:>10} logical, {stored:>10} stored")
-        return "\n".join(lines)
+        lines = [
+            f"  {padded(name, width)} {logical:>10} logical, {stored:>10} stored" for name, logical, stored in sizes
+        ]
+        return "\n".join([self._title(), *lines])
+
+    def _repr_html_(self) -> str:
+        headings = ("folio", "logical", "stored")
+        return html.block(html.muted(self._title()), html.row_table(headings, self.sizes(), right=headings[1:]))
+
+    def _title(self) -> str:
+        counts = ("item", "entry", "commit", "snapshot", "lineage_edge")
+        said = ", ".join(counted(self[f"{what}_count"], what.replace("_", " ")) for what in counts)
+        return f"version {self['version']:,}: {said}"
 
     def sizes(self) -> list[tuple[str, str, str]]:
         """Return names of folios with their logical and their stored size, for people."""

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from lakefolio.errors import one_line
+from lakefolio.render import html
 from lakefolio.render.report import AsText
 from lakefolio.render.text import counted
 
@@ -58,11 +59,19 @@ class CheckReport(AsText):
 
     def __str__(self) -> str:
         """Lines for people."""
+        lines = [f"  {one.kind}: {one.message}" for one in self.problems]
+        return "\n".join([self._title(), *lines, *(f"  note: {one_line(one, 400)}" for one in self.notices)])
+
+    def _repr_html_(self) -> str:
+        rows = [(one.kind, one.object, one.message) for one in self.problems]
+        table = [html.row_table(("problem", "object", "what is wrong"), rows)] if rows else []
+        notes = [html.muted(f"note: {one_line(one, 400)}") for one in self.notices]
+        return html.block(html.muted(self._title()), *table, *notes)
+
+    def _title(self) -> str:
         looked = ", ".join(f"{count:,} {_noun(name, count)}" for name, count in self.counts.items())
         found = "no problems" if self.ok else counted(len(self.problems), "problem")
-        head = f"version {self.version}: {found} ({looked})"
-        lines = [f"  {one.kind}: {one.message}" for one in self.problems]
-        return "\n".join([head, *lines, *(f"  note: {one_line(one, 400)}" for one in self.notices)])
+        return f"version {self.version}: {found} ({looked})"
 
     def __bool__(self) -> bool:
         """A report is true when the lake is healthy."""
