@@ -205,6 +205,14 @@ def parse_ref(text: str, *, folio: str | None = None) -> ItemRef:
             hint="name a version or snapshot after it",
             ref=text,
         )
+    if body.endswith("@"):
+        raise InvalidInputError(
+            f"item reference {text!r} has two '@'",
+            kind="bad-ref",
+            hint=f"write {body.rstrip('@')}@{at}; after '@' stands a version of the lake, a snapshot, or of the item a"
+            " number (#3), a label or an alias",
+            ref=text,
+        )
     head, mark, item = body.rpartition(":")
     named = check_folio(head) if mark else folio
     return ItemRef(named, check_item(item), int(at) if at.isdecimal() and len(at) < 19 else at or None)

@@ -141,7 +141,8 @@ class Diff(AsText):
 
     def _rows(self, *, every_folio: bool) -> tuple[list[tuple[str, ...]], list[str]]:
         """Return the cells of each change, and what is said of those that are not shown."""
-        rows, own_count = [], 0
+        rows: list[tuple[str, ...]] = []
+        own_count = 0
         for sign, changes in (("+", self.added), ("-", self.removed), ("~", self.changed)):
             for one in changes:
                 if self.folio is None and not every_folio and is_own_folio(one.folio):

@@ -180,7 +180,7 @@ class _Found:
         name = str(node["table_name"]).lower()
         schema, catalog = str(node.get("schema_name", "")).lower(), str(node.get("catalog_name", "")).lower()
         if node.get("at_clause"):
-            raise _RefusedError(f"it reads {name!r} AT a version, which no view has")
+            raise _RefusedError(f'it reads {name!r} AT a version; that of an item is written "folio:item@version"')
         of_connection = schema in ("information_schema", "pg_catalog") or (
             not schema and name.startswith(("duckdb_", "pg_", "sqlite_", "pragma_"))
         )
