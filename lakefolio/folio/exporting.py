@@ -97,18 +97,20 @@ def _export_table(session: Session, entry: Entry, target: Path, format: str | No
 
 def _write_table(session: Session, entry: Entry, path: Path, format: str, compression: str | None) -> None:
     from lakefolio.items.table import TableHandler
-    from lakefolio.items.table_export import write_table
 
-    if format == "duckdb":
-        from lakefolio.views.duckdb_file import write_duckdb
-
-        write_duckdb(session.load(entry, as_="arrow"), path)
-        return
-    if entry.storage == "reference" or entry.kind == RECORDS:
-        write_table(session.load(entry, as_="arrow"), path, format, compression)
-        return
     try:
-        TableHandler().export(session.blobs.source(entry), entry.details, path, format, compression)
+        if entry.storage == "reference" or entry.kind == RECORDS:
+            table = session.load(entry, as_="arrow")
+        else:
+            table = TableHandler().plain(session.blobs.source(entry), entry.details)
+        if format == "duckdb":
+            from lakefolio.views.duckdb_file import write_duckdb
+
+            write_duckdb(table, path)
+        else:
+            from lakefolio.items.table_export import write_table
+
+            write_table(table, path, format, compression)
     except LakefolioError as exc:
         raise about(exc, entry.folio, entry.item, f"item {entry.ref}", version=entry.version) from exc
 

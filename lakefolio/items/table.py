@@ -22,7 +22,6 @@ from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Sour
 from lakefolio.items.optional_imports import imported, need
 from lakefolio.items.pandas_frame import with_texts
 from lakefolio.items.parquet_types import check_schema, memory_bytes
-from lakefolio.items.table_export import write_table
 from lakefolio.items.table_writing import slices, write
 
 __all__ = ["TableHandler"]
@@ -197,10 +196,8 @@ class TableHandler:
                 raise
             raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
 
-    def export(
-        self, source: Source, details: Mapping[str, object], target: Path, format: str, compression: str | None = None
-    ) -> None:
-        """Write the table in another format; see ``table_export.write_table``.
+    def plain(self, source: Source, details: Mapping[str, object]) -> pa.Table:
+        """Return the table as files of other formats hold it: periods as texts, index levels as of ``reset_index``.
 
         Raises:
             IntegrityError: If the file can't be read.
@@ -209,12 +206,11 @@ class TableHandler:
             table, rows = _checked(source, details, parquet.read_table)
             plan = pandas_frame.plan_of(table.schema)
             if plan is None:
-                plain = _converted(table, rows, "arrow", {}, None, changed=False)
-            else:
-                plain = with_texts(table, plan)
+                plain: pa.Table = _converted(table, rows, "arrow", {}, None, changed=False)
+                return plain
+            return with_texts(table, plan)
         except _DAMAGE as exc:
             raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
-        write_table(plain, target, format, compression)
 
     def check(self, source: Source, details: Mapping[str, object], digest: str) -> None:
         """Verify that the stored table is the one that a digest names, which no digest of its bytes says.

@@ -201,7 +201,7 @@ def test_periods_durations_nested_and_binary_values_are_readable_text(folio: Fol
     assert feather.read_table("p.feather").column("quarter").to_pylist() == ["2020Q1", None]
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.duckdb"])
 def test_an_index_without_a_name_is_called_what_pandas_calls_it(folio: Folio, name: str) -> None:
     pd = need("pandas", "pandas")
     pairs = pd.MultiIndex.from_tuples([(1, "p"), (2, "q")], names=[None, None])
