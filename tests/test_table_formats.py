@@ -262,7 +262,7 @@ def test_types_of_duckdb_that_arrow_changes_are_texts_within_nested_ones_too(fol
 
 
 def test_a_value_that_is_none_of_its_type_is_named(folio: lf.Folio, tmp_path: Path) -> None:
-    values = {"time '24:00'": "86400000000", "date '-infinity'": "infinite", "timestamptz 'infinity'": "infinite"}
+    values = {"time '24:00'": "24:00:00", "date '-infinity'": "infinite", "timestamptz 'infinity'": "infinite"}
     values |= {"[date 'infinity']": "infinite", "{'a': [map {1: timestamp '-infinity'}]}": "infinite"}
     for number, (value, said) in enumerate(values.items()):
         make_duckdb(path := tmp_path / f"{number}.duckdb", f"create table t as select {value} d")

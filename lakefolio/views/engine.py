@@ -277,8 +277,8 @@ class Views:
             hint = candidates[1].strip()
         elif "'pandas' is required" in text:
             hint = "pip install pandas, or ask for .pl(), .arrow() or .fetchall()"
-        elif "infinite time" in text or "to DECIMAL(38" in text:
-            hint = "cast the column to varchar: Arrow holds no such value"
+        elif re.search(r"infinite time|time 24:00|to DECIMAL\(38|INT128 .*INT64|month_day_nano|create series", text):
+            hint = "cast the column to varchar in the SQL"
         elif "disabled by configuration" in text:
             hint = "a lake's own SQL reads its views only; connect() gives a connection that may read files"
         message = f"SQL {shown(sql)} can't be run: {first_line(exc)}"

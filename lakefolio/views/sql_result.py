@@ -38,12 +38,14 @@ _ARROW: Final = frozenset(
         "fetch_arrow_reader",
         "fetch_arrow_table",
         "fetch_record_batch",
-        "pl",
         "to_arrow_reader",
         "to_arrow_table",
     }
 )
 """What gives rows through Arrow, which would change values of some types."""
+_FRAMES: Final = frozenset({"df", "fetch_df", "fetch_df_chunk", "fetchdf", "fetchnumpy", "tf", "to_df", "torch"})
+"""What gives columns through numpy, which would change values of others."""
+_ROWS: Final = frozenset({"fetchall", "fetchmany", "fetchone"})
 _WRITE: Final = frozenset({"to_csv", "to_parquet", "write_csv", "write_parquet"})
 
 
@@ -170,7 +172,7 @@ def as_relation(
 
 
 class _Answer:
-    __slots__ = ("__weakref__", "_cursor", "_failed", "_has_begun", "_relation", "_uses")
+    __slots__ = ("__weakref__", "_cursor", "_failed", "_fetched", "_has_begun", "_relation", "_uses")
 
     def __init__(
         self,
@@ -182,6 +184,7 @@ class _Answer:
         self._relation = relation
         self._failed = failed
         self._has_begun = False  # to be fetched row by row
+        self._fetched: dict[frozenset[str], duckdb.DuckDBPyRelation] = {}  # each goes on where it was left
         self._cursor = cursor
         self._uses = uses
 
@@ -203,8 +206,10 @@ class _Answer:
         )
 
     def __getattr__(self, name: str) -> Any:
-        from lakefolio.views.arrow_types import LOSSLESS, check_finite, projected
+        from lakefolio.views.arrow_types import check_finite
 
+        if name == "pl":
+            return self._polars
         if not callable(getattr(type(self._relation), name, None)):
             with _fetching(self._failed, self._cursor):
                 return getattr(self._relation, name)
@@ -212,9 +217,7 @@ class _Answer:
             return self._refuse
         if name in _WRITE:
             return partial(self._write, name)
-        found = getattr(self._relation, name)
-        if name in _ARROW:
-            found = getattr(projected(self._relation, LOSSLESS)[0], name)
+        found = getattr(self._plain(name), name)
 
         def call(*args: object, **kwargs: object) -> Any:
             further = name == "fetchone" and self._has_begun
@@ -230,13 +233,40 @@ class _Answer:
                 return pa.RecordBatchReader.from_batches(
                     made.schema, _batches(made, self._failed, self._cursor, self._uses)
                 )
-            if name == "pl" and kwargs.get("lazy"):
-                from duckdb.polars_io import duckdb_source
-
-                return duckdb_source(cast("duckdb.DuckDBPyRelation", self), made.collect_schema())
             return made
 
         return call
+
+    def _plain(self, name: str) -> duckdb.DuckDBPyRelation:
+        """Return the relation as a method of it can give its values without changing them."""
+        from lakefolio.views.arrow_types import IN_PANDAS, LOSSLESS, finite, projected
+
+        if name in _ARROW:
+            return projected(self._relation, LOSSLESS)[0]
+        for kind in (_FRAMES, _ROWS):
+            if name in kind:
+                if kind not in self._fetched:
+                    rows = finite(self._relation)
+                    self._fetched[kind] = projected(rows, IN_PANDAS)[0] if kind is _FRAMES else rows
+                return self._fetched[kind]
+        return self._relation
+
+    def _polars(self, batch_size: int = 1_000_000, *, lazy: bool = False) -> Any:
+        """Return the rows as a Polars frame."""
+        import polars as pl
+
+        from lakefolio.views.arrow_types import LOSSLESS, projected
+
+        try:
+            if lazy:
+                from duckdb.polars_io import duckdb_source
+
+                with _fetching(self._failed, self._cursor):
+                    schema = projected(self._relation, LOSSLESS)[0].pl(batch_size, lazy=True).collect_schema()
+                return duckdb_source(cast("duckdb.DuckDBPyRelation", self), schema)
+            return pl.DataFrame(self.to_arrow_table(batch_size))
+        except pl.exceptions.PolarsError as exc:
+            raise self._failed(exc) from exc
 
     def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
         raise InvalidInputError(

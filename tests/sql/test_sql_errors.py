@@ -141,7 +141,7 @@ def test_values_that_arrow_would_change_come_unchanged(lake: lf.Lake, fetch: Cal
     "value", ["date 'infinity'", "[{'a': timestamptz '-infinity'}]", "map {1: timestamp 'infinity'}"]
 )
 def test_an_infinite_time_is_no_day_far_ahead(lake: lf.Lake, tmp_path: Path, value: str) -> None:
-    for fetch in ARROW[:2]:
+    for fetch in ARROW:
         with pytest.raises(InvalidInputError, match="'d' holds an infinite time"):
             fetch(lake.sql(f"select {value} d"))
     with pytest.raises(InvalidInputError, match="infinite time"):
@@ -149,6 +149,38 @@ def test_an_infinite_time_is_no_day_far_ahead(lake: lf.Lake, tmp_path: Path, val
     assert "x" not in lake.folio("f")
     lake.sql(f"select ({value})::varchar d").to_csv(str(tmp_path / "a.csv"))
     assert "infinity" in (tmp_path / "a.csv").read_text()
+
+
+@pytest.mark.parametrize("name", ["fetchall", "fetchone", "df", "fetchnumpy", "pl"])
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz", "timestamp_ns"])
+def test_an_infinite_time_is_refused_however_rows_are_fetched(lake: lf.Lake, name: str, kind: str) -> None:
+    answer = lake.sql(f"select unnest(['2026-01-01'::{kind}, 'infinity'::{kind}]) d")
+    with pytest.raises(InvalidInputError, match=r"'d' holds an infinite time.*cast the column to varchar"):
+        getattr(answer, name)()
+    assert getattr(lake.sql(f"select '2026-01-01'::{kind} d"), name)() is not None
+
+
+def test_rows_are_fetched_one_after_the_other_with_times_among_them(lake: lf.Lake) -> None:
+    answer = lake.sql("select date '2026-01-01' + i::integer d from range(5) t(i) order by i")
+    days = [answer.fetchone()[0].day, *(one.day for (one,) in answer.fetchmany(2))]  # type: ignore[index]
+    assert [*days, *(one.day for (one,) in answer.fetchall())] == [1, 2, 3, 4, 5]
+
+
+def test_large_integers_are_no_floats_in_pandas(lake: lf.Lake) -> None:
+    made = f"sum({2**53 + 1}::bigint) s, 1::uhugeint u, '010'::bit b, timetz '05:00:00+02' z"
+    frame = lake.sql(f"select {made}").df()
+    assert frame.iloc[0].tolist() == [2**53 + 1, 1, "010", "05:00:00+02"]
+    assert [str(kind) for kind in frame.dtypes[:2]] == ["int64", "uint64"]
+    assert lake.sql(f"select {made}").fetchnumpy()["s"].tolist() == [2**53 + 1]
+    with pytest.raises(InvalidInputError, match="cast the column to varchar"):
+        lake.sql(f"select {2**100}::hugeint h").df()
+
+
+@pytest.mark.parametrize("value", ["time '24:00'", "interval '1 month'", "union_value(n := 1)"])
+def test_what_polars_does_not_have_is_refused_in_one_line(lake: lf.Lake, value: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"cast the column to varchar") as found:
+        lake.sql(f"select {value} v").pl()
+    assert "\n" not in str(found.value)
 
 
 def test_what_a_run_recorded_is_not_changed_in_a_copy(lake: lf.Lake) -> None:
