@@ -15,7 +15,6 @@ from lakefolio.cli.naming import items
 from lakefolio.cli.output import Terminal
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.table_formats import RECORDS, TABULAR, WRITABLE
-from lakefolio.process.local_files import is_stream
 from lakefolio.render.text import format_bytes
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ def get(app: App, ref: str, target: Path | None, form: str | None, force: bool) 
     their stored format, files as they are, folders with their tree. All content is verified before the first byte
     appears.
     """
+    from lakefolio.process.local_files import is_stream
+
     lake, ref = app.open_for(ref)
     entry = lake.item(ref)
     named = ref if entry.kind == RECORDS else entry.ref  # an entry marks a version of a record table

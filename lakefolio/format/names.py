@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from lakefolio.errors import InvalidInputError, StorageError
-from lakefolio.format.semver import is_range, is_semver
 from lakefolio.format.times import is_time
 from lakefolio.terminal import UNSEEN
 
@@ -148,6 +147,8 @@ def check_snapshot(name: object) -> str:
 
     Nor for a version of an item: its number ``#3``, its label ``1.2.0``, a range such as ``^1.2``, or ``latest``.
     """
+    from lakefolio.format.semver import is_range, is_semver
+
     checked = _check(name, "snapshot", NAME_LIMIT_BYTES)
     if is_semver(checked) or is_range(checked) or re.fullmatch(r"#\d+|latest", checked):
         raise InvalidInputError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final, cast
 
 import pyarrow as pa
@@ -23,13 +23,13 @@ from lakefolio.errors import IntegrityError
 from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.layout import JOURNAL
 from lakefolio.format.schema import MANIFESTS_SCHEMA, SPECS
-from lakefolio.journal.inline_content import InlineContents, without_purged
 from lakefolio.journal.outcomes import Outcomes
 from lakefolio.journal.table_rows import Scan, TableRows
 from lakefolio.model.state import State
 from lakefolio.readmodels.cache import Cache
 
 if TYPE_CHECKING:
+    from lakefolio.journal.inline_content import InlineContents
     from lakefolio.model.base_state import BaseState
     from lakefolio.model.entries import Entry
     from lakefolio.readmodels.catalogue import Catalogue
@@ -70,7 +70,6 @@ class JournalHead:
         self._catalogue: Catalogue | None = None  # of the read models that the state stands on
         self.cache = Cache()
         self._rows = TableRows(self.table, self.local, self.cache)
-        self._contents = InlineContents(self.table)
 
     @property
     def behind(self) -> bool:
@@ -269,6 +268,13 @@ class JournalHead:
                 self.poll()
             return found
 
+    @cached_property
+    def _contents(self) -> InlineContents:
+        """Inline content read lately. Imported with its first use: a listing needs none."""
+        from lakefolio.journal.inline_content import InlineContents
+
+        return InlineContents(self.table)
+
     def content_of(self, entry: Entry) -> bytes:
         """Return the inline content of an entry; see ``Journal.content_of``."""
         if entry.content is not None:
@@ -283,6 +289,8 @@ class JournalHead:
 
     def without_purged_content(self, rows: pa.Table) -> pa.Table:
         """Return rows of ``manifests`` without the inline content that was purged."""
+        from lakefolio.journal.inline_content import without_purged
+
         return without_purged(rows, self.state.generation) if self.state.purged else rows
 
 

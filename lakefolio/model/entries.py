@@ -12,7 +12,6 @@ from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import INPUT_TYPE
 from lakefolio.format.times import shown_time
 from lakefolio.process.facade import maker, obtained
-from lakefolio.render import html
 from lakefolio.render.text import counted, format_bytes
 from lakefolio.terminal import visible
 
@@ -107,6 +106,8 @@ class Entry:
         return visible(f"<Entry {self.ref}, {self.kind}{rows}{size}{words}>", keep="")
 
     def _repr_html_(self) -> str:
+        from lakefolio.render import html
+
         said = {name: getattr(self, name) or None for name in ENTRY_COLUMNS[2:]}
         known = {name: value for name, value in said.items() if value is not None}
         return html.block(html.heading("item", self.ref), html.facts(known))
@@ -142,6 +143,8 @@ class Snapshot:
         return visible(f"<Snapshot {self.name} of {scope}, {when}{words}>", keep="")
 
     def _repr_html_(self) -> str:
+        from lakefolio.render import html
+
         said = {name: getattr(self, name) or None for name in SNAPSHOT_COLUMNS[1:]}
         known = {name: value for name, value in said.items() if value is not None}
         return html.block(html.heading("snapshot", self.name), html.facts(known))

@@ -14,7 +14,6 @@ from lakefolio.errors import FormatError, InvalidInputError, PlaceTakenError
 from lakefolio.format.layout import JOURNAL, MARKER, PENDING, README, SPECIFICATION, VIEWS, VIEWS_FILE, log_key
 from lakefolio.format.marker import new_marker, readme_text, specification
 from lakefolio.format.schema import SPECS
-from lakefolio.process.local_files import outside_lakes
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -81,6 +80,7 @@ def check_place(folder: Path) -> None:
         PlaceTakenError: The hint is a folder to take instead.
         InvalidInputError: kind ``inside-lake``: it lies in the folder of another lake.
     """
+    from lakefolio.process.local_files import outside_lakes
     from lakefolio.storage.conformance import PROBES
 
     odd = next((part for part in folder.parts if _MEANT_OTHERWISE.match(part)), None)
