@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from cli_reference import BEGIN, END, reference, section_of, with_section
+
 import lakefolio
-from lakefolio.cli.reference import BEGIN, END, reference, section_of, with_section
 
 README = Path(__file__).parent.parent / "README.md"
 DOCS = Path(lakefolio.__file__).parent / "docs"
@@ -14,7 +15,7 @@ DOCS = Path(lakefolio.__file__).parent / "docs"
 
 def test_the_pages_hold_the_reference_of_the_command_line() -> None:
     section = section_of((DOCS / "commands.md").read_text(encoding="utf-8"))
-    assert section == reference(), "run: python -m lakefolio.cli.reference lakefolio/docs/commands.md"
+    assert section == reference(), "run: python tests/cli_reference.py lakefolio/docs/commands.md"
 
 
 def test_every_page_is_named_by_the_readme_and_every_link_leads_to_a_file() -> None:

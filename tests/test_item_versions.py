@@ -105,7 +105,7 @@ def test_two_contents_of_one_commit_have_two_numbers(folio: lf.Folio) -> None:
         folio.add("x", 1, version="1.0.0").add("x", 2, overwrite=True, bump="minor")
         assert folio.get("x", at="1.0.0") == 1
         assert folio.get("x", at="^1") == 2
-        assert pending_view(folio._session) is not None
+        assert pending_view(session_of(folio)) is not None
     assert [folio.get("x", at=f"#{number}") for number in (1, 2)] == [1, 2]
     assert folio.get("x@1.0.0") == 1
 

@@ -281,13 +281,9 @@ def _array(source: Path) -> Any:
     try:
         return np.load(source, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as exc:
-        raise _unreadable(source, "an .npy file", exc) from exc
-
-
-def _unreadable(source: Path, what: str, exc: Exception) -> InvalidInputError:
-    return InvalidInputError(
-        f"{source.name!r} can't be read as {what}: {' '.join(str(exc).split())}",
-        kind="bad-file",
-        hint="give --as artifact to keep it as it is",
-        path=str(source),
-    )
+        raise InvalidInputError(
+            f"{source.name!r} can't be read as an .npy file: {' '.join(str(exc).split())}",
+            kind="bad-file",
+            hint="give --as artifact to keep it as it is",
+            path=str(source),
+        ) from exc

@@ -40,6 +40,22 @@ from lakefolio.model.resolve import At
 __all__ = ["LakeFileSystem"]
 
 
+def _refused(doing: str) -> ReadOnlyError:
+    return ReadOnlyError(
+        f"{doing} by an address {SCHEME}://… is not possible: it reads",
+        kind="read-only",
+        hint="lakefolio.open(lake).folio(name).add(item, object), or lakefolio add",
+    )
+
+
+def _refusing(doing: str) -> Callable[..., NoReturn]:
+    def refuse(self: object, *args: object, **options: object) -> NoReturn:
+        """Refuse."""
+        raise _refused(doing)
+
+    return refuse
+
+
 class LakeFileSystem(AbstractFileSystem):
     """Lakes as a tree of folios and items, read-only. Safe to share between threads.
 
@@ -215,7 +231,7 @@ class LakeFileSystem(AbstractFileSystem):
         **options: object,
     ) -> BinaryIO:
         if mode != "rb":
-            raise self._refused("writing")
+            raise _refused("writing")
         place = self._look(path)
         local = place.local()
         if local.is_dir():
@@ -236,9 +252,7 @@ class LakeFileSystem(AbstractFileSystem):
         """Return when the version of an item was committed, in UTC."""
         return self.info(path).get("created")
 
-    def modified(self, path: str) -> object:
-        """Return when the version of an item was committed, in UTC."""
-        return self.info(path).get("created")
+    modified = created
 
     def ukey(self, path: str) -> str:
         """Return a text that is another one when the content is another one: the item's digest."""
@@ -251,47 +265,16 @@ class LakeFileSystem(AbstractFileSystem):
 
     # -- writing is refused ----------------------------------------------------------------------------------
 
-    def _refused(self, doing: str) -> ReadOnlyError:
-        return ReadOnlyError(
-            f"{doing} by an address {SCHEME}://… is not possible: it reads",
-            kind="read-only",
-            hint="lakefolio.open(lake).folio(name).add(item, object), or lakefolio add",
-        )
-
-    def mkdir(self, path: str, create_parents: bool = True, **options: object) -> NoReturn:
-        """Refuse."""
-        raise self._refused("making a folder")
-
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         """Refuse, unless the place exists and may."""
         if not (exist_ok and self.exists(path)):
-            raise self._refused("making a folder")
+            raise _refused("making a folder")
 
-    def rmdir(self, path: str) -> NoReturn:
-        """Refuse."""
-        raise self._refused("removing")
-
-    def rm(self, path: object, recursive: bool = False, maxdepth: int | None = None) -> NoReturn:
-        """Refuse."""
-        raise self._refused("removing")
-
-    def rm_file(self, path: str) -> NoReturn:
-        """Refuse."""
-        raise self._refused("removing")
-
-    def cp_file(self, path1: str, path2: str, **options: object) -> NoReturn:
-        """Refuse."""
-        raise self._refused("copying")
-
-    def mv(
-        self, path1: str, path2: str, recursive: bool = False, maxdepth: int | None = None, **options: object
-    ) -> None:
-        """Refuse."""
-        raise self._refused("moving")
-
-    def touch(self, path: str, truncate: bool = True, **options: object) -> NoReturn:
-        """Refuse."""
-        raise self._refused("writing")
+    mkdir = _refusing("making a folder")
+    rmdir = rm = rm_file = _refusing("removing")
+    cp_file = _refusing("copying")
+    mv = _refusing("moving")
+    touch = _refusing("writing")
 
 
 def _address(path: str | os.PathLike[str]) -> Address:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import click
 import pytest
+from cli_reference import reference
 
 import lakefolio
 from lakefolio.cli import cli
 from lakefolio.cli.app import _OTHER_WORDS, Command
 from lakefolio.cli.command_list import COMMANDS, EXIT_CODES
-from lakefolio.cli.reference import reference
 from lakefolio.errors import LakefolioError
 
 HEAVY = ["pandas", "polars", "deltalake", "duckdb", "pyarrow", "numpy", "boto3", "obstore", "rich", "sklearn"]

@@ -283,13 +283,13 @@ class _Store:
         self._plan.steps.append(Step(f"run {info.run_id}", f"import run {info.run_name or info.run_id}", action=do))
 
     def _told(self, lake: Lake, run: Any, experiment: Any, local: Path | None) -> RecordedRun:
-        from lakefolio.interop.mlflow.fields import time_of_ms
+        from lakefolio.interop.mlflow.fields import has_run, time_of_ms
         from lakefolio.interop.mlflow.run_entities import MARK, facts_of
 
         info, (words, facts) = run.info, facts_of(run)
         facts[MARK] = self._id_in(lake, experiment)
         parent = run.data.tags.get("mlflow.parentRunId")
-        if parent and _has_run(lake, parent):
+        if parent and has_run(lake, parent):
             words["parent"] = parent
         if info.status not in _STATUS:  # nobody goes on with it here
             facts["mlflow.status"] = "KILLED"
@@ -393,14 +393,6 @@ class _Store:
                     self._plan.steps.append(Step(f"files {item}", f"import files of model {one.name}", items))
                     told["imported_folio"] = folio
                 self._document(REGISTRY, item, told, f"version {version.version} of model {one.name}")
-
-
-def _has_run(lake: Lake, run_id: str) -> bool:
-    try:
-        lake.get_run(run_id)
-    except LakefolioError:
-        return False
-    return True
 
 
 def _all(page: Callable[..., Any]) -> list[Any]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST
 
-__all__ = ["absent", "after", "invalid", "millis", "taken", "time_of_ms", "under"]
+from lakefolio.errors import LakefolioError
+
+if TYPE_CHECKING:
+    from lakefolio.lake import Lake
+
+__all__ = ["absent", "after", "has_run", "invalid", "millis", "taken", "time_of_ms", "under"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,6 +44,15 @@ def time_of_ms(value: int) -> datetime:
         return _EPOCH + timedelta(milliseconds=value)
     except (OverflowError, TypeError) as exc:
         raise invalid(f"{value!r} are not milliseconds since 1970 of a year before 10,000") from exc
+
+
+def has_run(lake: Lake, run_id: str) -> bool:
+    """Say whether a lake has a run of that id."""
+    try:
+        lake.get_run(run_id)
+    except LakefolioError:
+        return False
+    return True
 
 
 def absent(message: str) -> MlflowException:

@@ -186,7 +186,7 @@ class LakefolioModelRegistry(AbstractStore):
         found = [self._model(name, one) for name, one in self._registry.models().items()]
         matching = SearchModelUtils.filter(found, add_prompt_filter_string(filter_string, is_prompt=False))
         order = [re.sub(r"^\s*timestamp\b", "last_updated_timestamp", one) for one in order_by or ()]
-        return _page(SearchModelUtils.sort(matching, order), page_token, limit)
+        return PagedList(*SearchUtils.paginate(SearchModelUtils.sort(matching, order), page_token, limit))
 
     def get_latest_versions(self, name: str, stages: list[str] | None = None) -> list[ModelVersion]:
         """Return the latest version of each stage."""
@@ -341,7 +341,7 @@ class LakefolioModelRegistry(AbstractStore):
         ]
         matching = SearchModelVersionUtils.filter(found, add_prompt_filter_string(filter_string, is_prompt=False))
         order = order_by or ["last_updated_timestamp DESC", "name ASC", "version_number DESC"]
-        return _page(SearchModelVersionUtils.sort(matching, order), page_token, limit)
+        return PagedList(*SearchUtils.paginate(SearchModelVersionUtils.sort(matching, order), page_token, limit))
 
     def set_model_version_tag(self, name: str, version: Any, tag: Any) -> None:
         """Set a tag of a version."""
@@ -393,9 +393,3 @@ def _limit(value: object, most: int) -> int:
             f"Invalid value for request parameter max_results. It must be at most {most}, but got value {value}"
         )
     return value
-
-
-def _page(found: list[Any], page_token: str | None, limit: int) -> PagedList:
-    start = SearchUtils.parse_start_offset_from_page_token(page_token)
-    token = SearchUtils.create_page_token(start + limit) if start + limit < len(found) else None
-    return PagedList(found[start : start + limit], token)

@@ -28,11 +28,11 @@ from mlflow.entities import (
 from mlflow.entities import Run as MlflowRun
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_USER
 
-from lakefolio.errors import InvalidInputError, LakefolioError, NotFoundError
+from lakefolio.errors import InvalidInputError, NotFoundError
 from lakefolio.format.quoting import quoted
 from lakefolio.interop.addresses import SCHEME as LAKE
 from lakefolio.interop.addresses import Address
-from lakefolio.interop.mlflow.fields import absent, invalid, millis, time_of_ms, under
+from lakefolio.interop.mlflow.fields import absent, has_run, invalid, millis, time_of_ms, under
 from lakefolio.interop.mlflow.places import lake_of
 from lakefolio.interop.mlflow.run_entities import MARK, entity_of, inputs_of, one_line, typed, value_of
 from lakefolio.lake import Lake
@@ -179,18 +179,11 @@ class Runs:
             name=one_line(name),
             project=one_line(experiment.name),
             started_at=None if start_time is None else time_of_ms(start_time),
-            parent=parent if parent and self._is_run(parent) else None,
+            parent=parent if parent and has_run(self._lake, parent) else None,
             metadata={key: value for key, value in (facts | tagged).items() if value is not None},
         )
         with self._lock:
             self._open[run_id] = run
-
-    def _is_run(self, run_id: str) -> bool:
-        try:
-            self._lake.get_run(run_id)
-        except LakefolioError:
-            return False
-        return True
 
     def _active(self, run_id: str) -> Run | None:
         """Return a run that this process holds open, None if it is not; then it is checked not to be deleted."""
