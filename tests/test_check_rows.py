@@ -165,6 +165,34 @@ def test_entries_are_made_as_their_content_is_read(made: Path, monkeypatch: pyte
     assert lake.check(sample=2).counts["objects_read"] <= 2
 
 
+def test_of_a_small_lake_only_what_it_has_is_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each statement takes a millisecond, however few rows there are."""
+    statements: list[str] = []
+    real = Workbench.run, Workbench.arrow
+
+    def run(bench: Workbench, sql: str) -> list[object]:
+        statements.append(sql)
+        return real[0](bench, sql)
+
+    def arrow(bench: Workbench, sql: str) -> pa.Table:
+        statements.append(sql)
+        return real[1](bench, sql)
+
+    monkeypatch.setattr(Workbench, "run", run)
+    monkeypatch.setattr(Workbench, "arrow", arrow)
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("f").add("x", 1)
+    assert lake.check().ok
+    assert len(statements) <= 32  # half of them make the tables
+    few = len(statements)
+    lake.folio("f").add("y", list(range(5_000)), inputs=["x"], metadata={"a": 1})
+    lake.folio("f").delete("y")
+    lake.snapshot("s")
+    statements.clear()
+    assert lake.check().ok
+    assert len(statements) > few + 8
+
+
 class StoppedError(Exception):
     """Raised by the handler of a signal."""
 

@@ -44,9 +44,12 @@ def _is_doubtful(name: str) -> str:
     """Return the condition that a text may be that of no JSON object; Python has the last word on it."""
     brackets = f"length({name}) - length(replace(replace({name}, '[', ''), '{{', ''))"
     plain = f"json_valid({name}) and ltrim({name}, ' \t\r\n') like '{{%' and {brackets} < 100"
-    return f"coalesce({name} <> '' and not ({plain} and not regexp_matches({name}, '[0-9]{{1000}}')), false)"
+    digits = f"contains(translate({name}, '123456789', '000000000'), repeat('0', 1000))"  # a regex is slow to compile
+    is_long = f"if(length({name}) < 1000, false, {digits})"
+    return f"coalesce({name} <> '' and not ({plain} and not {is_long}), false)"
 
 
+_IS_ENTRY: Final = "op in ('put', 'event_blob')"
 _DOUBTFUL: Final = " or ".join(
     [
         *(f"{name} is null" for name in _REQUIRED),
@@ -55,13 +58,24 @@ _DOUBTFUL: Final = " or ".join(
         _is_doubtful("extra"),
     ]
 )
-_ENTRIES: Final = """(
+_INLINE_WRONG: Final = """
+    storage = 'inline' and (content is null or ('sha256:' || sha256(content))
+    is distinct from if(coalesce(strlen(blob_digest), 0) > 0, blob_digest, digest))"""
+_FOUND: Final = {
+    "doubtful": f"{_IS_ENTRY} and ({_DOUBTFUL})",
+    "inline-wrong": f"{_IS_ENTRY} and {_INLINE_WRONG}",
+    "blobs": "storage = 'blob'",
+    "records": f"kind = '{KIND}'",
+    "purges": "op = 'purge'",
+}
+"""What there may be among rows that more has to be asked about; of a sound part, the first two are not."""
+_ENTRIES: Final = f"""(
     select * replace (
         if(op = 'put', folio, 'event') as folio,
         if(op = 'put', item, entry_id) as item,
         if(op = 'put', details, null) as details
     )
-    from {rows} where op in ('put', 'event_blob')
+    from {{rows}} where {_IS_ENTRY}
 )"""
 _OF_INLINE: Final = ("folio", "item", "version", "kind", "storage", "blob_digest", "generation")
 _KEY: Final = f"""
@@ -93,6 +107,7 @@ class EntryCheck:
         self._bad_names: set[tuple[str, str]] = set()
         self._records: list[pa.Table] = []
         self._sources: list[pa.Table] = []
+        self._refers = False
         self.count = 0
         bench.run(
             "create or replace table blobs (blob_digest varchar, generation integer, version bigint, ordinal integer, "
@@ -108,21 +123,28 @@ class EntryCheck:
             inline: Whether they are as the data files hold them, inline content included.
         """
         self._check_names(rows)
-        entries = _ENTRIES.format(rows=self._readable(rows))
-        if inline:
+        conditions = {name: one for name, one in _FOUND.items() if inline or name != "inline-wrong"}
+        judged = f"(from {rows} where {_IS_ENTRY} or op = 'purge')"
+        found = self._bench.some(judged, conditions | {"gaps": "exists (from seen where gaps)"})
+        entries = _ENTRIES.format(rows=rows if found.isdisjoint(("doubtful", "gaps")) else self._readable(rows))
+        if "inline-wrong" in found:
             self._check_inline(entries)
         self.count += self._bench.run(f"select count(*) from {entries}")[0][0]
-        self._bench.run(
-            "insert into blobs "
-            "select blob_digest, coalesce(generation, 0), version, ordinal, stored_bytes, folio, item "
-            f"from {entries} where storage = 'blob'"
-        )
-        self._bench.run(
-            "insert into purged select blob_digest, coalesce(generation, 0) "
-            f"from {rows} where op = 'purge' and blob_digest is not null"
-        )
-        some = f"select * exclude (content), null::blob as content from {entries}"
-        self._records.append(self._bench.arrow(f"{some} where kind = '{KIND}'"))
+        if "blobs" in found:
+            self._refers = True
+            self._bench.run(
+                "insert into blobs "
+                "select blob_digest, coalesce(generation, 0), version, ordinal, stored_bytes, folio, item "
+                f"from {entries} where storage = 'blob'"
+            )
+        if "purges" in found:
+            self._bench.run(
+                "insert into purged select blob_digest, coalesce(generation, 0) "
+                f"from {rows} where op = 'purge' and blob_digest is not null"
+            )
+        if "records" in found:
+            some = f"select * exclude (content), null::blob as content from {entries}"
+            self._records.append(self._bench.arrow(f"{some} where kind = '{KIND}'"))
         if self._with_data:
             outside = "storage <> 'inline' or kind = 'table'"
             some = f"select * exclude ({', '.join(_UNREAD)}) from {entries}"
@@ -148,6 +170,9 @@ class EntryCheck:
             report: Where problems go.
         """
         bench = self._bench
+        if not self._refers:
+            report.counts |= {"blobs": 0, "blob_bytes": 0, "orphans": sum(1 for _ in listed)}
+            return
         for row in bench.arrow(
             r"select * from blobs where not coalesce(regexp_full_match(blob_digest, 'sha256:[0-9a-f]{64}'), false)"
         ).to_pylist():
@@ -200,14 +225,14 @@ class EntryCheck:
 
     def _check_names(self, rows: str) -> None:
         """Report invalid names (FORMAT.md, "Names"): a name of another writer may lead out of a folder."""
-        checks: tuple[tuple[str, Callable[[object], str]], ...] = (
-            ("folio", check_folio),
-            ("item", check_item),
-            ("snapshot", check_snapshot),
-        )
-        for column, check_name in checks:
-            some = f"select distinct {column} from {rows} where op in ('put', 'snapshot') and {column} is not null"
-            names = self._bench.arrow(some).column(0)
+        checks: dict[str, Callable[[object], str]] = {
+            "folio": check_folio,
+            "item": check_item,
+            "snapshot": check_snapshot,
+        }
+        found = self._bench.arrow(f"select {', '.join(checks)} from {rows} where op in ('put', 'snapshot')")
+        for column, check_name in checks.items():
+            names = pc.unique(found.column(column)).drop_null()
             if column != "snapshot":
                 plain = pc.and_(
                     pc.match_substring_regex(names, _PLAIN), pc.less_equal(pc.binary_length(names), _PLAIN_LENGTH)
@@ -224,13 +249,11 @@ class EntryCheck:
     def _readable(self, rows: str) -> str:
         """Return the rows without those that no entry can be made of; report these."""
         bench, bad = self._bench, []
-        entries = f"(from {rows} where op in ('put', 'event_blob'))"
-        doubtful = bench.run(
+        entries = f"(from {rows} where {_IS_ENTRY})"
+        bench.run(
             "create or replace temp table doubtful as select version, ordinal from seen where gaps "
             f"union all select version, ordinal from {entries} where {_DOUBTFUL}"
         )
-        if not doubtful[0][0]:  # how many rows it has
-            return rows
         found = f"select * from {entries} semi join doubtful using (version, ordinal) order by version, ordinal"
         for row in bench.arrow(found).to_pylist():
             try:
@@ -242,11 +265,9 @@ class EntryCheck:
 
     def _check_inline(self, entries: str) -> None:
         """Compare inline content with its digests; purged content may be there or not."""
-        expected = "if(coalesce(strlen(blob_digest), 0) > 0, blob_digest, digest)"
-        wrong = f"content is null or ('sha256:' || sha256(content)) is distinct from {expected}"
         found = self._bench.arrow(
             f"select {', '.join(_OF_INLINE)}, content is not null as is_there from {entries} "
-            f"where storage = 'inline' and ({wrong}) order by version, ordinal"
+            f"where {_INLINE_WRONG} order by version, ordinal"
         )
         for row in found.to_pylist():
             ref = _ref(row)

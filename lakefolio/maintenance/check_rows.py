@@ -92,7 +92,7 @@ class _Look:
         self._partial = CheckReport(state.version)
         self.contents = EntryCheck(bench, state, self._partial, with_data=self._with_data)
         self.numbers = RowNumbers(bench, state.version)
-        self.audits = RowAudits(bench, state.version)
+        self.audits = RowAudits(bench, self.numbers)
         self.models = ModelCheck(bench, session.journal.models, self._published)
 
     def read_journal(self, table: DeltaTable | None) -> bool:

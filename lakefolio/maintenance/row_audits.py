@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lakefolio.format.schema import LOG_SCHEMAS
 from lakefolio.maintenance.reachability import Keep, Reach, live_snapshots
-from lakefolio.maintenance.row_numbers import DELETE, EVENT, PLACE, PUT
+from lakefolio.maintenance.row_numbers import DELETE, EVENT, PLACE, PUT, RowNumbers
 
 if TYPE_CHECKING:
     from lakefolio.views.workbench import Workbench
@@ -95,13 +95,14 @@ _SUSPECTS: Final = {
 
 _ABOUT: Final = {
     "entry_identity": "put_twice",
+    "delete_target": "deletes",
     "lineage_ends": "edges",
     "pin_entry": "pins",
     "metadata_value": "noted",
     "batch_count": "batches",
     "blob_purged": "purges",
 }
-"""The table without whose rows no group can break an audit: it need not be asked."""
+"""Without what (``RowNumbers.present``) no group can break an audit: it need not be asked."""
 
 _AT: Final = "(version, ordinal) in (select (version, ordinal) from suspects_{audit})"
 _OF: Final = {
@@ -129,15 +130,15 @@ Each = Callable[[Callable[[str], None]], None]
 class RowAudits:
     """The audits over a journal whose rows it is given part by part, up to a version."""
 
-    def __init__(self, bench: Workbench, version: int) -> None:
+    def __init__(self, bench: Workbench, numbers: RowNumbers) -> None:
         """Begin.
 
         Args:
             bench: Where SQL is run.
-            version: That of the journal.
+            numbers: What is kept there of the same rows.
         """
         self._bench = bench
-        self._version = version
+        self._numbers = numbers
         self._found: dict[str, list[tuple[str, str]]] = {}
         bench.run(
             "create or replace table batch_rows (logged varchar, batch_id varchar, run_id varchar, row_count bigint)"
@@ -147,7 +148,7 @@ class RowAudits:
 
     def add(self, rows: str) -> None:
         """Take rows of the journal; see ``Workbench.part``."""
-        rows = f"(from {rows} where version <= {self._version})"
+        rows = f"(from {rows} where version <= {self._numbers.version})"
         flat = "select * replace (null as inputs, null as facts)"
         self._bench.run(f"create or replace view manifests as {flat} from {rows}")
         for audit in _WHOLE:
@@ -167,15 +168,16 @@ class RowAudits:
     @property
     def counted(self) -> int:
         """How many rows there are, those of batches that count among them."""
-        return int(
-            self._bench.run(
-                "select (select count(*) from seen) + (select coalesce(sum(row_count), 0) from batch_rows "
-                "semi join batches using (batch_id))"
-            )[0][0]
-        )
+        count = int(self._bench.run("select count(*) from seen")[0][0])
+        if "batches" in self._numbers.present:
+            logged = "select coalesce(sum(row_count), 0) from batch_rows semi join batches using (batch_id)"
+            count += int(self._bench.run(logged)[0][0])
+        return count
 
     def doubled(self) -> list[tuple[str, int]]:
         """Return the batches that more than one row names, and how many do."""
+        if "batches" not in self._numbers.present:
+            return []
         return self._bench.run(
             "select batch_id, count(*) from batches group by batch_id having count(*) > 1 order by all"
         )
@@ -187,18 +189,16 @@ class RowAudits:
             each: Gives the rows of the journal again.
             logged: Whether all points and events could be read and were added.
         """
-        bench = self._bench
-        self._make_targets()
-        names = sorted({*_ABOUT.values(), "snapshot_rows"})
-        filled = bench.run(f"select {', '.join(f'exists (from {name})' for name in names)}")[0]
-        empty = {name for name, some in zip(names, filled, strict=True) if not some}
+        bench, present = self._bench, self._numbers.present
+        if "purges" in present:
+            self._make_targets()
         suspected = []
         for audit, query in _SUSPECTS.items():
-            if _ABOUT.get(audit) in empty or (audit == "batch_count" and not logged):
+            if (audit in _ABOUT and _ABOUT[audit] not in present) or (audit == "batch_count" and not logged):
                 continue
             if bench.run(f"create or replace table suspects_{audit} as {query}")[0][0]:  # how many rows it has
                 suspected.append(audit)
-        for audit in () if "snapshot_rows" in empty else ("snapshot_name", "snapshot_target"):
+        for audit in () if "snapshot_rows" not in present else ("snapshot_name", "snapshot_target"):
             self._judge(audit, "snapshot_rows")
         if "commit_time" in suspected:
             suspected.remove("commit_time")
@@ -239,7 +239,7 @@ class RowAudits:
             bench.run(f"create or replace table rows_{audit} as from no_manifests")
 
         def take(rows: str) -> None:
-            rows = f"(from {rows} where version <= {self._version})"
+            rows = f"(from {rows} where version <= {self._numbers.version})"
             for audit in suspected:
                 only = _OF[audit].format(audit=audit)
                 inputs = f"if({_AT.format(audit=audit)}, inputs, null) as inputs"

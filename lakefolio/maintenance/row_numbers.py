@@ -142,16 +142,34 @@ _KEPT: Final = {
 }
 
 
+_WANTED: Final = {
+    "edges": "len(inputs) > 0",
+    "noted": "len(facts) > 0",
+    "pins": "op = 'pin'",
+    "purges": "op = 'purge'",
+    "batches": "op in ('metrics', 'events')",
+    "snapshot_rows": "op in ('snapshot', 'drop_snapshot')",
+    "deletes": "op = 'delete'",
+}
+"""What rows there must be for some of these tables to get any: most parts of most journals have few kinds of rows."""
+
+
 class RowNumbers:
     """Keeps them, up to a version, in tables of a workbench: ``seen`` (a row for each), ``edges``, ``noted``, ….
 
     A caller knows the tables by name: there are too many questions to them for methods.
+
+    Attributes:
+        version: The version up to which rows are taken.
+        present: The tables that may have rows, besides those that always have; ``"deletes"`` stands for rows that
+            delete.
     """
 
     def __init__(self, bench: Workbench, version: int) -> None:
         """Begin with empty tables."""
         self._bench = bench
-        self._version = version
+        self.version = version
+        self.present: set[str] = set()
         for name, columns in _TABLES.items():
             bench.run(f"create or replace table {sql_id(name)} ({columns})")
         with bench.part(MANIFESTS_SCHEMA.empty_table()) as rows:
@@ -160,11 +178,15 @@ class RowNumbers:
 
     def add(self, rows: str) -> None:
         """Take rows of the journal; see ``Workbench.part``."""
-        rows = f"(from {rows} where version <= {self._version})"
+        rows = f"(from {rows} where version <= {self.version})"
+        found = self._bench.some(rows, _WANTED)
+        self.present |= found
         for name, kept in _KEPT.items():
-            self._bench.run(f"insert into {name} {kept.format(rows=rows)}")
+            if name in found or name not in _WANTED:
+                self._bench.run(f"insert into {name} {kept.format(rows=rows)}")
 
     def complete(self) -> None:
         """Find the entries that were put twice, now that all rows were taken."""
         twice = f"select entry from seen where op = {PUT} group by entry having count(*) > 1"
-        self._bench.run(f"create or replace table put_twice as {twice}")
+        if self._bench.run(f"create or replace table put_twice as {twice}")[0][0]:  # how many rows it has
+            self.present.add("put_twice")

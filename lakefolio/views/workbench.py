@@ -72,6 +72,12 @@ class Workbench:
         except duckdb.Error as exc:
             raise self._failed(exc) from exc
 
+    def some(self, rows: str, conditions: Mapping[str, str]) -> set[str]:
+        """Return the names of the conditions that any of some rows meets, found in one pass; see :meth:`run`."""
+        asked = ", ".join(f"coalesce(bool_or({condition}), false)" for condition in conditions.values())
+        met = self.run(f"select {asked} from {rows}")[0]
+        return {name for name, is_met in zip(conditions, met, strict=True) if is_met}
+
     def arrow(self, sql: str) -> pa.Table:
         """Run a statement and return its rows as Arrow, which hold as much memory as they need; see :meth:`run`."""
         import duckdb

@@ -249,6 +249,16 @@ def test_an_unknown_op_is_ignored(lake: lf.Lake) -> None:
     still_good(lake)
 
 
+@pytest.mark.parametrize("column", ["details", "extra"])
+def test_a_number_that_python_does_not_read_is_found(local: lf.Lake, column: str) -> None:
+    """DuckDB takes it for valid JSON."""
+    content: dict[str, Any] = {"content": b"1", "digest": sha256_of_bytes(b"1"), "size_bytes": 1}
+    append_row(local, item="long", **content, **{column: '{"a": ' + "1234567890" * 99 + "}"})
+    assert local.check().ok, str(local.check())
+    append_row(local, item="too long", **content, **{column: '{"a": ' + "1234567890" * 500 + "}"})
+    assert [problem.object for problem in local.check().problems] == [f"f:too long@{local.version}"]
+
+
 ROWS: dict[str, dict[str, Any]] = {
     "no item": {"item": None},
     "no folio": {"folio": None},

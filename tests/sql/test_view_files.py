@@ -554,7 +554,8 @@ def test_audits_of_a_journal_that_passes_in_parts_say_the_same(views, name):
                 take(part)
 
     with Workbench(few=True) as bench:
-        numbers, audits = RowNumbers(bench, newest), RowAudits(bench, newest)
+        numbers = RowNumbers(bench, newest)
+        audits = RowAudits(bench, numbers)
         each(lambda part: (numbers.add(part), audits.add(part)))
         numbers.complete()
         for table in ("metric_rows", "event_rows"):
