@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["Spelling"]
 
 _ALIKE_FROM: Final = 0.7
-_COMPARED: Final = 50
+_ROUNDING: Final = 1e-6
+"""A bound is lower by this: two thirds of alike are else less than 1 - 1 / 3."""
+
+_GIVEN: Final = 50
 _SHORTEST: Final = 3
 _BIT_COUNTS: Final = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
 
@@ -39,6 +43,8 @@ class Spelling:
     def like(self, token: str) -> list[tuple[str, float, int]]:
         """Return the words that are spelt most like a token: each with how much (to 1), and in how many documents.
 
+        They are in this order: of words that are equally alike those of more documents come first.
+
         An edit changes two letters and the length by one at most, so words with many other letters, and much longer or
         shorter ones, are left out before any is compared.
         """
@@ -47,14 +53,15 @@ class Spelling:
 
         if len(token) < _SHORTEST or not len(self._words):
             return []
-        least = min(_ALIKE_FROM, 1 - 1 / len(token))
+        least = min(_ALIKE_FROM, 1 - 1 / len(token)) - _ROUNDING
         letters, lengths = self._traits
         longest = np.maximum(lengths, len(token))
-        edits = ((1 - least) * longest + 1e-9).astype(np.int32)  # what leaves them alike enough
+        edits = ((1 - least) * longest).astype(np.int32)  # what leaves them alike enough
         some = np.flatnonzero(np.abs(lengths - len(token)) <= edits)
         own = np.bitwise_or.reduce(np.uint32(1) << (np.frombuffer(token.encode(), np.uint8) & 31).astype(np.uint32))
         other = letters[some] ^ own
         near = some[_BIT_COUNTS[other & 0xFFFF] + _BIT_COUNTS[other >> 16] <= 2 * edits[some]]
         words = [self._words[one] for one in near.tolist()]
-        found = process.extract(token, words, scorer=OSA.normalized_similarity, limit=_COMPARED, score_cutoff=least)
-        return [(word, score, int(self._counts[near[at]])) for word, score, at in found]
+        alike = process.extract(token, words, scorer=OSA.normalized_similarity, limit=None, score_cutoff=least)
+        found = [(word, score, int(self._counts[near[at]])) for word, score, at in alike]
+        return nsmallest(_GIVEN, found, key=lambda one: (-one[1], -one[2], one[0]))

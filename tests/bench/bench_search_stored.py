@@ -26,6 +26,7 @@ from lakefolio.lake.lake import Lake
 from lakefolio.search.documents import all_documents
 from lakefolio.search.stored_part import StoredPart
 from lakefolio.search.upkeep import make_index, stored_index
+from lakefolio.search.words import tokens
 from lakefolio.session.session import session_of
 from lakefolio.storage import Store
 
@@ -135,6 +136,7 @@ def spelling(uri: str, questions: list[str], typos: list[str]) -> None:
     index = stored_index(session_of(lf.open(uri)))
     assert index is not None, "it was made"
     pairs = [(one.split()[0], typo) for one, typo in zip(questions, typos, strict=True)]
+    pairs = [(tokens(right)[0], tokens(typo)[0]) for right, typo in pairs]  # as a query is read
     pairs = [(right, typo) for right, typo in pairs if len(typo) > 2 and not index.frequency(typo)]
     known, times = 0, []
     for right, typo in pairs:
