@@ -24,8 +24,8 @@ from lakefolio.cli import cli
 from lakefolio.search import answer as answers
 from lakefolio.search import upkeep
 from lakefolio.search.answer import answer
+from lakefolio.search.document import Document
 from lakefolio.search.documents import item_documents
-from lakefolio.search.gathering import Document
 from lakefolio.search.index import Index
 from lakefolio.search.parse import All, AnyOf, Bag, Not, Term, parse
 from lakefolio.search.reading import _Indexes

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lakefolio.search.spelling import Spelling
 
 
 def like(token: str, counts: dict[str, int]) -> list[str]:
-    return [word for word, _, _ in Spelling(list(counts), np.array(list(counts.values()), np.int64)).like(token)]
+    return [word for word, _, _ in Spelling(pa.array(counts), np.array(list(counts.values()), np.int64)).like(token)]
 
 
 @pytest.mark.parametrize("typo", ["fgo", "fig", "dog", "fogg", "fo0"])

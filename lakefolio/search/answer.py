@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from lakefolio.format.names import RECORD_FOLIOS, is_own_folio
+from lakefolio.search.document import DATASETS, Document, Label
 from lakefolio.search.facets import FACETS
-from lakefolio.search.gathering import BITS, DATASETS, OWN, Document, Label, bm25, plain_name
+from lakefolio.search.gathering import BITS, OWN, bm25, plain_name
 from lakefolio.search.index import Index, Part
 from lakefolio.search.parse import All, AnyOf, Bag, Node, Not, Term
 from lakefolio.search.result import Found, Highlight, Hit, SearchResult
@@ -51,7 +52,7 @@ _EXACT: Final = 2_000_000.0
 _BEGINS: Final = 1_000_000.0
 _SNIPPET: Final = 160
 _PRINTED_BYTES: Final = 1 << 20
-"""Facets are printed as long as they take no more bytes to read."""
+"""Facets are printed as long as they take no more bytes to read; none of a lake in a bucket that takes a request."""
 _READ_AT_ONCE: Final = 1_000
 """Of what a phrase may stand in so many documents are held at once."""
 
@@ -90,7 +91,7 @@ def answer(
         members: Whether members of datasets, and what runs note of themselves, are found though nothing names these.
     """
     name = plain_name(query)
-    index.prefetch([*_RECORDS, *(token for term in _positive(node) for token in term.tokens)])
+    index.prefetch([token for term in _positive(node) for token in term.tokens])
     asked = _Asked(index, node)
     allowed = [_allowed(part, live, only, purged) for part, live in index.parts]
     members = members or _is_aside(only.get("folio"))
@@ -145,16 +146,17 @@ def _result(
     ]
     near = all(part.is_near for part, _ in index.parts)
     total, facets = sum(map(len, found)), partial(_facets, index, found)
-    return SearchResult(query, version, total, shown, texts, facets, printed=_printed(index), is_near=near)
+    printed = _printed(index, _PRINTED_BYTES if near else 0)
+    return SearchResult(query, version, total, shown, texts, facets, printed=printed, is_near=near)
 
 
-def _printed(index: Index) -> tuple[str, ...]:
-    """Return the facets that few bytes are read for, in order."""
+def _printed(index: Index, limit: int) -> tuple[str, ...]:
+    """Return the facets that no more bytes are read for, in order."""
     sizes = {facet: sum(part.facet_bytes(facet) for part, _ in index.parts) for facet in FACETS}
     small, total = set(), 0
     for facet in sorted(FACETS, key=sizes.__getitem__):
         total += sizes[facet]
-        small |= {facet} if total <= _PRINTED_BYTES else set()
+        small |= {facet} if total <= limit else set()
     return tuple(facet for facet in FACETS if facet in small)
 
 
@@ -223,20 +225,20 @@ def _is_aside(folio: str | None) -> bool:
 def _copies(part: Part, words: Iterable[str]) -> Mask:
     """Return which documents are members of datasets, or in folios of records, whose names have none of some words."""
     copies = np.zeros(part.count, np.bool_)
-    copies[part.datasets] = True
+    copies[part.aside(DATASETS)] = True
     for word in words if copies.any() else ():
         copies[_in_folios(part, word)] = False
-    for word in _RECORDS if _RECORDS.isdisjoint(words) else ():
-        copies[_in_folios(part, word, BITS["folio"] | OWN)] = True
+    for folio in RECORD_FOLIOS if _RECORDS.isdisjoint(words) else ():
+        copies[part.aside(f"{folio}:")] = True
     return copies
 
 
-def _in_folios(part: Part, word: str, bits: int = BITS["folio"]) -> npt.NDArray[np.int64]:
+def _in_folios(part: Part, word: str) -> npt.NDArray[np.int64]:
     """Return the documents whose folio's name has a word."""
     if (found := part.postings(word)) is None:
         return np.zeros(0, np.int64)
     numbers, _, masks, _ = found
-    named: npt.NDArray[np.int64] = numbers[(masks & bits) == bits].astype(np.int64)
+    named: npt.NDArray[np.int64] = numbers[(masks & BITS["folio"]) != 0].astype(np.int64)
     return named
 
 

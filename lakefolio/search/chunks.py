@@ -62,7 +62,7 @@ class WordRows(NamedTuple):
         return pa.RecordBatch.from_arrays([self.words, *lists], names=["word", *LISTS])
 
 
-def put_aside(path: Path, table: PostingsTable, names: Sequence[str], first: int) -> None:
+def put_aside(path: Path, table: PostingsTable, names: pa.Array, first: int) -> None:
     """Write the postings of documents, and their names, as a chunk.
 
     Args:
@@ -79,8 +79,10 @@ def put_aside(path: Path, table: PostingsTable, names: Sequence[str], first: int
             writer.write_batch(rows.part(start, stop).batch())
 
 
-def _sorted(table: PostingsTable, names: Sequence[str], first: int) -> WordRows:
-    named = pa.array([NAME + one for one in plain_names(names)], pa.string())
+def _sorted(table: PostingsTable, names: pa.Array, first: int) -> WordRows:
+    said = names.dictionary_encode()
+    plain = [NAME + one for one in plain_names(said.dictionary.to_pylist())]
+    named = pa.array(plain, pa.string()).take(said.indices)
     by_name = pc.sort_indices(named).to_numpy().astype(np.int32)  # stable
     named = named.take(pa.array(by_name))
     begins = _begins(named)
@@ -120,29 +122,30 @@ def _cuts(ends: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 class _Chunk:
-    """A chunk that is read from its first word on."""
+    """A chunk that is read from its first word on.
+
+    Attributes:
+        rows: The rows at hand; None at its end.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = pa.OSFile(str(path), "rb")
         self._batches = iter(pa.ipc.open_stream(self._file))
-        self._rows: pa.RecordBatch | None = None
-        self.words: list[str] = []
-        self._go_on()
+        self.rows: pa.RecordBatch | None = next(self._batches, None)
 
-    def _go_on(self) -> None:
-        self._rows = next(self._batches, None)
-        self.words = [] if self._rows is None else self._rows.column("word").to_pylist()
+    def last(self) -> str:
+        """Return the last word at hand."""
+        assert self.rows is not None, "it is not at its end"
+        word: str = self.rows.column("word")[-1].as_py()
+        return word
 
     def up_to(self, word: str) -> pa.RecordBatch:
         """Return the rows at hand up to a word, and have others at hand if those were all."""
-        assert self._rows is not None, "it is not at its end"
-        stop = bisect_right(self.words, word)
-        found = self._rows.slice(0, stop)
-        if stop < len(self.words):
-            self._rows, self.words = self._rows.slice(stop), self.words[stop:]
-        else:
-            self._go_on()
-        return found
+        assert self.rows is not None, "it is not at its end"
+        rows, words = self.rows, self.rows.column("word")
+        stop = bisect_right(range(len(words)), word, key=lambda at: words[at].as_py())
+        self.rows = rows.slice(stop) if stop < len(words) else next(self._batches, None)
+        return rows.slice(0, stop)
 
     def close(self) -> None:
         self._file.close()
@@ -188,11 +191,11 @@ def _joined(rows: Sequence[WordRows]) -> WordRows:
 
 def _ranges(chunks: Sequence[_Chunk]) -> Iterator[WordRows]:
     """Give the rows of all chunks, one range of words after the other: up to where the first batch at hand ends."""
-    left = [chunk for chunk in chunks if chunk.words]
+    left = [chunk for chunk in chunks if chunk.rows is not None]
     while left:
-        bound = min(chunk.words[-1] for chunk in left)
+        bound = min(chunk.last() for chunk in left)
         rows = pa.Table.from_batches([some for chunk in left if (some := chunk.up_to(bound)).num_rows])
-        left = [chunk for chunk in left if chunk.words]
+        left = [chunk for chunk in left if chunk.rows is not None]
         rows = rows.take(pc.sort_indices(rows.column("word"))).combine_chunks()  # stable: documents stay in order
         words = rows.column("word").combine_chunks()
         begins = _begins(words)

@@ -14,16 +14,18 @@ thousand at a time, and merged as they are read. DuckDB sorts in less time, but 
 from __future__ import annotations
 
 import hashlib
-import heapq
 import json
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.schema import MANIFESTS_SCHEMA
@@ -31,7 +33,8 @@ from lakefolio.model.entries import entry_from_row
 from lakefolio.process.scratch import scratch_folder
 from lakefolio.readmodels.merge import merged, sorted_rows
 from lakefolio.readmodels.model import Model
-from lakefolio.search.gathering import Document
+from lakefolio.search.document import Document
+from lakefolio.search.document_rows import PLAIN_LIMIT, documents_of, item_rows, tables_of
 from lakefolio.search.texts import is_text_like, text_of
 
 if TYPE_CHECKING:
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["JSON_BYTES", "all_documents", "documents_since", "heads", "item_documents", "run_documents"]
 
 _FEW: Final = 2_000
-_TEXT_LIMIT: Final = 4_000
 _TEXT_KINDS: Final = ("json", "artifact")
 _BLOB_BYTES: Final = 8 << 20
 JSON_BYTES: Final = 64 << 10
@@ -49,9 +51,9 @@ JSON_BYTES: Final = 64 << 10
 _BLOBS: Final = 5_000
 _READ_AT_ONCE: Final = 16
 _ROWS_AT_ONCE: Final = 10_000
-_ROWS_SORTED: Final = 20_000
-_ROWS_ASIDE: Final = 1_000
-"""Of each 20,000 rows so many are held while all are merged."""
+_ROWS_SORTED: Final = 50_000
+_ROWS_ASIDE: Final = 2_500
+"""Of each 50,000 rows so many are held while all are merged."""
 _HEADS: Final = """
 select entry_id from items where folio is not null and item is not null and not archived
 """
@@ -73,6 +75,12 @@ where storage = 'blob' and kind in {_TEXT_KINDS} and stored_bytes <= {_BLOB_BYTE
 order by version desc, folio, item
 """
 _FACTS: Final = "select entry_id, key, value from item_metadata where value is not null"
+_FACT_COLUMNS: Final = dict.fromkeys(("entry_id", "key", "value"), pa.string())
+_CONTENT_COLUMNS: Final = {
+    "entry_id": pa.string(),
+    "content": pa.binary(),
+    **dict.fromkeys(("name", "media_type"), pa.string()),
+}
 _FILE_NAME: Final = "case kind when 'json' then '' else coalesce(details ->> '$.filename', item) end"
 """Of inline content: its suffix says how the text is read."""
 
@@ -92,17 +100,17 @@ _ITEM: Final = "folio || ':' || item || '@'"
 """What the reference of an item begins with, and no other's does: in the order of references, whatever versions."""
 
 _FACTS_OF: Final = f"""
-select {_ITEM} as ref, subject_id, key, value from current_metadata
+select {_ITEM} as ref, subject_id as entry_id, key, value from current_metadata
 where subject_kind = 'entry' and folio is not null and item is not null and value is not null
 """
 _CONTENT_OF: Final = f"""
-select {_REF} as ref, content, {_FILE_NAME} as name, media_type from items
+select {_REF} as ref, entry_id, content, {_FILE_NAME} as name, media_type from items
 where folio is not null and storage = 'inline' and kind in {_TEXT_KINDS} and not archived
 """
 _ASIDE: Final = {
     f"select {_REF} as ref, * from ({_ITEMS})": {"ref": pa.string(), **_ITEM_COLUMNS},
-    _FACTS_OF: dict.fromkeys(("ref", "subject_id", "key", "value"), pa.string()),
-    _CONTENT_OF: {"ref": pa.string(), "content": pa.binary(), "name": pa.string(), "media_type": pa.string()},
+    _FACTS_OF: {"ref": pa.string(), **_FACT_COLUMNS},
+    _CONTENT_OF: {"ref": pa.string(), **_CONTENT_COLUMNS},
     _RUNS: _RUN_COLUMNS,
 }
 """The queries whose rows are put aside, sorted by their first column, and the columns of each."""
@@ -113,7 +121,7 @@ def heads(session: Session) -> set[str]:
     return {row[0] for row in session.query(_HEADS).fetchall()}
 
 
-def all_documents(session: Session) -> Iterator[Document]:
+def all_documents(session: Session) -> Iterator[pa.Table]:
     """Give all documents in the order of their references; a few are held at once, whatever the lake's size.
 
     Raises:
@@ -125,22 +133,27 @@ def all_documents(session: Session) -> Iterator[Document]:
         for aside, query in zip(asides, _ASIDE, strict=True):
             aside.take(session.query(query).to_arrow_reader(_ROWS_SORTED))
         items, facts, contents, runs = map(iter, asides)
-        found = _all_items(session, items, _Beside(facts), _Beside(contents))
-        yield from heapq.merge(found, map(_run, runs), key=lambda one: one.ref)
+        run_rows = (documents for some in runs for documents in tables_of(map(_run, _each(some))))
+        yield from _merged(_all_items(session, items, _Beside(facts), _Beside(contents)), _Beside(run_rows))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _all_items(
-    session: Session, items: Iterator[tuple[Any, ...]], facts: _Beside, contents: _Beside
-) -> Iterator[Document]:
+def _all_items(session: Session, items: Iterator[pa.Table], facts: _Beside, contents: _Beside) -> Iterator[pa.Table]:
     files = _of_files(session, _rows(session, _FILES))
-    for ref, *values in items:
-        row = dict(zip(_ITEM_COLUMNS, values, strict=True))
-        found = contents.of(ref)
-        text = _inline(*found[0]) if found else files.pop(row["entry_id"], None)
-        noted = facts.of(f"{row['folio']}:{row['item']}@")  # of all its entries: a join with items outgrows memory
-        yield _item(row, [(key, _plain(value)) for id_, key, value in noted if id_ == row["entry_id"]], text)
+    for some in items:
+        ref, folio, item = (some.column(name)[-1].as_py() for name in ("ref", "folio", "item"))
+        noted = facts.up_to(f"{folio}:{item}@")  # of all its entries: a join with items outgrows memory
+        texts = pa.concat_tables([files, *map(_inline_texts, contents.up_to(ref))])
+        yield _described(some, noted, texts)
+
+
+def _merged(items: Iterable[pa.Table], runs: _Beside) -> Iterator[pa.Table]:
+    """Give the documents of items and runs in the order of their references."""
+    for rows in items:
+        between = runs.up_to(rows.column("ref")[-1].as_py())
+        yield pa.concat_tables([rows, *between]).sort_by("ref") if between else rows
+    yield from runs.up_to(None)
 
 
 class _Aside:
@@ -164,11 +177,17 @@ class _Aside:
                     with pa.ipc.new_stream(file, some.schema, options=options) as writer:
                         writer.write_table(some.slice(start, _ROWS_ASIDE))
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """Give the rows in order; they are read once."""
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Give the rows in order, some thousand at a time; they are read once."""
         with pa.OSFile(str(self._path), "rb") as file:
+            waiting: list[pa.Table] = []
             for some in merged([self._sorted(file, places) for places in self._places], self._model, bottom=True):
-                yield from zip(*(column.to_pylist() for column in some.columns), strict=True)
+                waiting.append(some)
+                if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
+                    yield pa.concat_tables(waiting).combine_chunks()
+                    waiting = []
+            if waiting:
+                yield pa.concat_tables(waiting).combine_chunks()
 
     def _sorted(self, file: pa.NativeFile, places: Iterable[int]) -> Iterator[pa.Table]:
         for place in places:
@@ -184,20 +203,28 @@ def _rows(session: Session, query: str) -> Iterator[tuple[Any, ...]]:
 
 
 class _Beside:
-    """Rows in the order of references, which come first in them; they are passed through once."""
+    """Rows in the order of references; they are passed through once."""
 
-    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
-        self._rows = rows
-        self._next = next(rows, None)
+    def __init__(self, tables: Iterator[pa.Table]) -> None:
+        self._tables = tables
+        self._rest = next(tables, None)
 
-    def of(self, ref: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a reference, which lies behind the last one, without it."""
+    def up_to(self, ref: str | None) -> list[pa.Table]:
+        """Return the next rows, up to a reference; up to the end without one."""
         found = []
-        while self._next is not None and self._next[0] <= ref:
-            if self._next[0] == ref:
-                found.append(self._next[1:])
-            self._next = next(self._rows, None)
+        while self._rest is not None:
+            refs = self._rest.column("ref")
+            stop = len(refs) if ref is None else bisect_right(range(len(refs)), ref, key=lambda at: refs[at].as_py())
+            found += [self._rest.slice(0, stop)] if stop else []
+            if stop < len(refs):
+                self._rest = self._rest.slice(stop)
+                break
+            self._rest = next(self._tables, None)
         return found
+
+
+def _each(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in rows.columns), strict=True)
 
 
 def documents_since(session: Session, version: int) -> tuple[set[str], list[Document]]:
@@ -222,12 +249,18 @@ def documents_since(session: Session, version: int) -> tuple[set[str], list[Docu
     kept = rows.take(pa.array(sorted(newest.values()), pa.int64()))
     live = [row["op"] == "put" and not row["archived"] for row in kept.select(["op", "archived"]).to_pylist()]
     kept = session.journal.with_contents(kept.filter(pa.array(live, pa.bool_())))
-    described = session.store.parallel([partial(_of_row, session, row) for row in kept.to_pylist()])
-    return keys, [*found, *described]
+    texts = session.store.parallel([partial(_text_of_row, session, row) for row in kept.to_pylist()])
+    facts = [
+        (row["entry_id"], one["key"], one["value"])
+        for row in kept.select(["entry_id", "facts"]).to_pylist()
+        for one in row["facts"] or ()
+        if one["value"] is not None
+    ]
+    return keys, [*found, *_documents(kept, [_of_rows(facts, _FACT_COLUMNS)], _texts_of(texts))]
 
 
-def _of_row(session: Session, row: Mapping[str, Any]) -> Document:
-    """Return the document of a row of the journal."""
+def _text_of_row(session: Session, row: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the entry of a row of the journal and the text of its content."""
     text = None
     name, media_type = str(_mapping(row["details"]).get("filename") or row["item"]), row["media_type"]
     if row["kind"] in _TEXT_KINDS and row["storage"] == "inline":
@@ -236,8 +269,7 @@ def _of_row(session: Session, row: Mapping[str, Any]) -> Document:
         file = name, media_type
         if _has_text(row["kind"], *file):
             text = _of_file(session, row, row["kind"], *file)[1]
-    facts = [(one["key"], _plain(one["value"])) for one in row["facts"] or () if one["value"] is not None]
-    return _item(row, facts, text)
+    return row["entry_id"], text
 
 
 def item_documents(session: Session, ids: Collection[str]) -> Iterator[Document]:
@@ -245,44 +277,48 @@ def item_documents(session: Session, ids: Collection[str]) -> Iterator[Document]
     if not ids:
         return
     few = len(ids) <= _FEW
+    wanted = pa.array(sorted(ids), pa.string())
 
-    def rows(query: str) -> Iterator[tuple[Any, ...]]:
-        if not few:
-            yield from _rows(session, query)
-            return
-        wanted = " and " if " where " in query or "\nwhere" in query else " where "
-        body, order, ending = query.partition(" order by ")
-        asked = f"{body}{wanted}entry_id in (select unnest($ids)){order}{ending}"
-        yield from session.query(asked, {"ids": sorted(ids)}).fetchall()
+    def table(query: str, columns: Mapping[str, pa.DataType]) -> pa.Table:
+        schema = pa.schema(list(columns.items()))
+        if few:
+            body, order, ending = query.partition(" order by ")
+            where = " and " if " where " in query or "\nwhere" in query else " where "
+            query = f"{body}{where}entry_id in (select unnest($ids)){order}{ending}"
+        batches = session.query(query, {"ids": sorted(ids)} if few else None).to_arrow_reader(_ROWS_SORTED)
+        some = (pa.Table.from_batches([batch]).cast(schema) for batch in batches)
+        return pa.concat_tables(
+            [schema.empty_table(), *(one.filter(pc.is_in(one["entry_id"], wanted)) for one in some)]
+        )
 
-    facts: dict[str, list[tuple[str, str]]] = {}
-    for entry_id, key, value in rows(_FACTS):
-        facts.setdefault(entry_id, []).append((key, _plain(value)))
-    contents = {entry_id: _inline(*row) for entry_id, *row in rows(_CONTENT)}
-    contents |= _of_files(session, (row for row in _rows(session, _FILES) if row[0] in ids))
-    for row in rows(f"{_ITEMS} order by {_REF}"):
-        if (entry_id := row[2]) in ids:
-            yield _item(
-                dict(zip(_ITEM_COLUMNS, row, strict=True)), facts.pop(entry_id, ()), contents.pop(entry_id, None)
-            )
+    files = _of_files(session, (row for row in _rows(session, _FILES) if row[0] in ids))
+    texts = pa.concat_tables([files, _inline_texts(table(_CONTENT, _CONTENT_COLUMNS))])
+    yield from _documents(table(f"{_ITEMS} order by {_REF}", _ITEM_COLUMNS), [table(_FACTS, _FACT_COLUMNS)], texts)
 
 
-def _item(row: Mapping[str, Any], facts: Iterable[tuple[str, str]], text: str | None) -> Document:
-    """Return the document of an item, given as a row of ``manifests``, its metadata and the text of its content."""
-    folio, item, kind = (row[name] for name in ("folio", "item", "kind"))
-    author, description, digest = (row[name] for name in ("author", "description", "blob_digest"))
-    texts = [("name", item), ("folio", folio), ("kind", kind or "")]
-    named = tuple(tag for tag in row["tags"] or () if tag)
-    texts += [("tag", tag) for tag in named]
-    texts += [("description", description)] if description else []
-    texts += [("author", author)] if author else []
-    texts += [("metadata", f"{key} {value}") for key, value in sorted(facts)]
-    texts += [("column", column) for column in _columns(row["details"] if kind in ("table", "records") else None)]
-    if text is not None:
-        texts.append(("content", text))
-    blob = (digest, row["generation"] or 0) if digest else None
-    ref = f"{folio}:{item}@{row['version']}"
-    return Document(row["entry_id"], "item", ref, item, tuple(texts), folio, kind, author, named, description, blob)
+def _documents(items: pa.Table, facts: Sequence[pa.Table], texts: pa.Table) -> Iterator[Document]:
+    """Give the documents of items in turn, however many there are."""
+    for start in range(0, items.num_rows, _ROWS_AT_ONCE):
+        yield from documents_of(_described(items.slice(start, _ROWS_AT_ONCE), facts, texts))
+
+
+def _described(items: pa.Table, facts: Sequence[pa.Table], texts: pa.Table) -> pa.Table:
+    """Return the documents of items, their metadata and the texts of their content, see :func:`item_rows`."""
+    tables = np.flatnonzero(pc.is_in(items.column("kind"), pa.array(["table", "records"])).to_numpy())
+    details = items.column("details").take(pa.array(tables)).to_pylist()
+    columns = {place: names for place, text in zip(tables.tolist(), details, strict=True) if (names := _columns(text))}
+    named = pa.concat_tables([_of_rows([], _FACT_COLUMNS), *(one.select(list(_FACT_COLUMNS)) for one in facts)])
+    return item_rows(items, named, columns, texts)
+
+
+def _of_rows(rows: Sequence[tuple[Any, ...]], columns: Mapping[str, pa.DataType]) -> pa.Table:
+    values = zip(*rows, strict=True) if rows else [()] * len(columns)
+    return pa.table([pa.array(one, kind) for one, kind in zip(values, columns.values(), strict=True)], list(columns))
+
+
+def _texts_of(texts: Iterable[tuple[str, str | None]]) -> pa.Table:
+    """Return the texts of entries as a table, without those that have none."""
+    return _of_rows([one for one in texts if one[1] is not None], dict.fromkeys(("entry_id", "text"), pa.string()))
 
 
 def run_documents(session: Session) -> Iterator[Document]:
@@ -297,7 +333,7 @@ def _run(row: tuple[Any, ...]) -> Document:
     named |= {"author": author, "description": description}
     texts = [(field, str(value)) for field, value in named.items() if value]
     texts += [("kind", "run"), *([("name", run_id)] if name else [])]
-    texts += [("error", f"{error_type or ''} {error or ''}".strip()[:_TEXT_LIMIT])] if error_type or error else []
+    texts += [("error", f"{error_type or ''} {error or ''}".strip()[:PLAIN_LIMIT])] if error_type or error else []
     known = hashlib.sha256(repr(row).encode()).hexdigest()[:16]
     tags = tuple(tag for tag in tags or () if tag)
     texts += [("tag", tag) for tag in tags]
@@ -319,7 +355,7 @@ def _run(row: tuple[Any, ...]) -> Document:
 
 def _plain(value: str) -> str:
     """Return JSON as a text of its words."""
-    return value.strip('"')[:_TEXT_LIMIT]
+    return value.strip('"')[:PLAIN_LIMIT]
 
 
 def _mapping(text: str | None) -> dict[str, Any]:
@@ -337,6 +373,23 @@ def _columns(details: str | None) -> list[str]:
     return [str(one["name"]) for one in found if isinstance(one, dict) and "name" in one]
 
 
+def _inline_texts(rows: pa.Table) -> pa.Table:
+    """Return the texts of inline content, given with entries, names and media types; most are plain JSON."""
+    rows = rows.filter(pc.greater(pc.fill_null(pc.binary_length(rows.column("content")), 0), 0))
+    types = [one for one in pc.unique(rows.column("media_type")).to_pylist() if not is_text_like("", one)]
+    plain = pc.is_in(rows.column("media_type"), pa.array(types, pa.string()))
+    plain = pc.and_not(plain, pc.match_substring(rows.column("name"), "."))
+    some = rows.filter(plain).select(["entry_id", "content"])
+    try:
+        texts = some.set_column(1, "text", some.column("content").cast(pa.string()))
+        texts = texts.filter(pc.invert(pc.match_substring(texts.column("text"), "\0")))
+        rows = rows.filter(pc.invert(plain))
+    except pa.ArrowInvalid:  # some are no text
+        texts = _texts_of(())
+    others = ((entry_id, _inline(*row)) for entry_id, *row in _each(rows.select(list(_CONTENT_COLUMNS))))
+    return pa.concat_tables([texts, _texts_of(others)])
+
+
 def _inline(content: bytes | None, name: str, media_type: str | None) -> str | None:
     """Return the text of inline content; bytes without a name are text if they look so."""
     if not content:
@@ -349,8 +402,8 @@ def _inline(content: bytes | None, name: str, media_type: str | None) -> str | N
         return None
 
 
-def _of_files(session: Session, found: Iterable[tuple[Any, ...]]) -> dict[str, str | None]:
-    """Return the texts of content in blobs, by entry."""
+def _of_files(session: Session, found: Iterable[tuple[Any, ...]]) -> pa.Table:
+    """Return the texts of content in blobs."""
     readable = (row for row in found if _has_text(*row[3:]))
     named = {(folio, item): file for _, folio, item, *file in islice(readable, _BLOBS)}
     wanted = list(named)
@@ -359,7 +412,7 @@ def _of_files(session: Session, found: Iterable[tuple[Any, ...]]) -> dict[str, s
         rows = session.committed().heads_of(wanted[start : start + _READ_AT_ONCE]).to_pylist()
         calls = [partial(_of_file, session, row, *named[row["folio"], row["item"]]) for row in rows]
         texts |= dict(session.store.parallel(calls))
-    return texts
+    return _texts_of(texts.items())
 
 
 def _has_text(kind: str, name: str, media_type: str | None) -> bool:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
-from collections.abc import Sequence
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lakefolio.search.gathering import DATASETS, Document
+from lakefolio.search.document import ASIDE
+from lakefolio.search.document_rows import whole
 from lakefolio.search.word_group import expanded, numbers_of, planes_of, shrunk, strings_of, texts_of
 
 if TYPE_CHECKING:
@@ -36,13 +35,13 @@ class Column(NamedTuple):
         numbers: Of a facet the number of the text, or -1; of the vocabulary how many documents have each word.
     """
 
-    texts: Sequence[str]
+    texts: pa.StringArray
     sizes: Ints
     numbers: Ints
 
     def packed(self) -> bytes:
         """Return it as bytes."""
-        text_sizes, text_bytes = texts_of(pa.array(self.texts, pa.string()))
+        text_sizes, text_bytes = texts_of(self.texts)
         head = np.array([len(self.texts), len(self.sizes), len(self.numbers)], np.int32)
         lists = map(planes_of, (text_sizes, self.sizes, self.numbers))
         return shrunk(b"".join([head.astype("<i4").tobytes(), *lists, text_bytes]))
@@ -64,7 +63,7 @@ class Column(NamedTuple):
             raise ValueError("a length is negative")
         if len(sizes) and int(sizes.sum(dtype=np.int64)) != len(numbers):
             raise ValueError("its lists are of different lengths")
-        return cls(strings_of(text_sizes, plain[at:]).to_pylist(), sizes, numbers)
+        return cls(strings_of(text_sizes, plain[at:]), sizes, numbers)
 
     def counts(self, chosen: npt.NDArray[np.int64]) -> Counter[str]:
         """Return how many of some documents have each value."""
@@ -74,11 +73,13 @@ class Column(NamedTuple):
             starts = np.cumsum(self.sizes, dtype=np.int64)[chosen] - lengths
             places = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(int(lengths.sum()))
         counts = np.bincount(self.numbers[places] + 1, minlength=len(self.texts) + 1)[1:]
-        return Counter({self.texts[one]: int(counts[one]) for one in np.flatnonzero(counts).tolist()})
+        some = np.flatnonzero(counts)
+        return Counter(dict(zip(self.texts.take(pa.array(some)).to_pylist(), counts[some].tolist(), strict=True)))
 
     def having(self, value: str) -> npt.NDArray[np.bool_]:
         """Return which documents have a value, of a facet of which each has one at most."""
-        mask: npt.NDArray[np.bool_] = self.numbers == (self.texts.index(value) if value in self.texts else -2)
+        place = pc.index(self.texts, value).as_py()
+        mask: npt.NDArray[np.bool_] = self.numbers == (place if place >= 0 else -2)
         return mask
 
 
@@ -101,32 +102,44 @@ class Facets:
 
     def __init__(self) -> None:
         self._numbers = {name: _Numbers() for name in FACETS}
-        self._codes = {name: array("i") for name in FACETS}
-        self._single = [(attrgetter(one), self._numbers[one], self._codes[one]) for one in FACETS if one != "tag"]
-        self._sizes = array("i")
-        self._first, self._stop = 0, 0
+        self._codes: dict[str, list[Ints]] = {name: [np.zeros(0, np.int32)] for name in FACETS}
+        self._sizes = [np.zeros(0, np.int32)]
+        self._aside = dict.fromkeys(ASIDE, (0, 0))
+        self._count = 0
 
-    def add(self, document: Document) -> None:
-        """Take a further document."""
-        for value_of, numbers, codes in self._single:
-            codes.append(numbers[value_of(document)])
-        tags = dict.fromkeys(document.tags)
-        if tags:
-            self._codes["tag"].extend(map(self._numbers["tag"].__getitem__, tags))
-        if document.ref.startswith(DATASETS):
-            self._first = self._first if self._stop else len(self._sizes)
-            self._stop = len(self._sizes) + 1
-        self._sizes.append(len(tags))
+    def add(self, rows: pa.Table) -> None:
+        """Take further documents, see ``document_rows``."""
+        for name in FACETS:
+            if name != "tag":
+                self._codes[name].append(self._coded(name, whole(rows.column(name))))
+        lists = whole(rows.column("tags"))
+        codes, documents = self._coded("tag", lists.flatten()), pc.list_parent_indices(lists).to_numpy()
+        _, first = np.unique(documents * len(self._numbers["tag"]) + codes, return_index=True)
+        first.sort()  # a document has a tag once
+        self._codes["tag"].append(codes[first])
+        self._sizes.append(np.bincount(documents[first], minlength=len(rows)).astype(np.int32))
+        for start, (begin, end) in self._aside.items():
+            here = np.flatnonzero(pc.starts_with(whole(rows.column("ref")), start).to_numpy(zero_copy_only=False))
+            if len(here):
+                self._aside[start] = begin if end else self._count + int(here[0]), self._count + int(here[-1]) + 1
+        self._count += len(rows)
+
+    def _coded(self, name: str, values: pa.Array) -> Ints:
+        said = values.dictionary_encode(null_encoding="encode")
+        numbers = [self._numbers[name][one] for one in said.dictionary.to_pylist()]
+        codes: Ints = np.array(numbers, np.int32)[said.indices.to_numpy()]
+        return codes
 
     def kinds(self) -> list[str]:
         """Return the kinds that documents have."""
         return sorted(self._numbers["kind"].texts())
 
-    def datasets(self) -> tuple[int, int]:
-        """Return the first document that is a member of a dataset, and the one after the last."""
-        return self._first, self._stop
+    def aside(self) -> dict[str, tuple[int, int]]:
+        """Return of each of ASIDE the first document whose reference begins so, and the one after the last."""
+        return dict(self._aside)
 
     def column(self, name: str) -> Column:
         """Return a facet of all documents."""
-        sizes = np.array(self._sizes if name == "tag" else (), np.int32)
-        return Column(self._numbers[name].texts(), sizes, np.array(self._codes[name], np.int32))
+        sizes = np.concatenate(self._sizes) if name == "tag" else np.zeros(0, np.int32)
+        texts = pa.array(self._numbers[name].texts(), pa.string())
+        return Column(texts, sizes, np.concatenate(self._codes[name]))

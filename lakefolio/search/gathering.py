@@ -1,45 +1,39 @@
 """How the texts of documents become postings: arrays sorted by word, and in each by document (pure).
 
-Texts are read many at once: their words are found in all of them together, and each way to write a word is made tokens
-once.
+Texts are read many at once: their words are found in all of them together, as bytes, and each way to write a word is
+made tokens once.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakefolio.format.names import is_own_folio
+from lakefolio.search.document_rows import Flat, flat, whole
 from lakefolio.search.parse import FIELDS
-from lakefolio.search.words import WORD, compounds, tokens
+from lakefolio.search.words import WORD, all_tokens, tokens
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
     "BITS",
-    "DATASETS",
     "OWN",
-    "Document",
     "Gathering",
-    "Label",
     "Postings",
     "PostingsTable",
     "bm25",
     "plain_name",
     "plain_names",
 ]
-
-DATASETS: Final = "datasets/"
-"""What the references of members of datasets begin with, and those of nothing else."""
-
 
 BITS: Final = {field: 1 << number for number, field in enumerate(FIELDS)}
 OWN: Final = 1 << len(FIELDS)
@@ -49,101 +43,17 @@ _K1: Final = 1.2
 _B: Final = 0.5
 _OWN_FACTOR: Final = 1e-3
 _WEIGHTS: Final[Mapping[str, float]] = {"name": 4.0, "tag": 2.5, "folio": 2.0, "description": 2.0, "column": 1.5}
-_CODES: Final = {field: number for number, field in enumerate(FIELDS)}
 _OWN_CODES: Final = len(FIELDS)
-"""What is added to the codes of the fields of a document that the library keeps for itself."""
+"""What is added to the numbers of the fields of a document that the library keeps for itself."""
 
 _WEIGHT_OF: Final = np.array([_WEIGHTS.get(field, 1.0) for field in FIELDS] * 2, np.float32)
 _BITS_OF: Final = np.array([*BITS.values(), *(bit | OWN for bit in BITS.values())], np.int32)
+_IN_WORDS: Final = np.array([one > 127 or chr(one).isalnum() for one in range(256)])
+"""Of which bytes of UTF-8 words consist, or may."""
+
 _PIECE: Final = re.compile(rf"{WORD}|\0")
 _BLANKS: Final = {one: " " for one in range(1, 128) if not chr(one).isalnum()}
 """What stands between words of texts in ASCII: to blank it out takes a fifth of the time of a regular expression."""
-
-_BATCH: Final = 1 << 20
-_END: Final = -1
-"""Stands for the end of a text among the numbers of tokens."""
-
-
-class Label(NamedTuple):
-    """What is printed of a document: its reference, type and name, its folio or project, its kind, a run's status."""
-
-    ref: str
-    type: str
-    name: str
-    folio: str | None
-    kind: str | None
-    status: str | None
-
-    def packed(self) -> str:
-        """Return it as a text: reference, NUL and kind of an item, as the rest is in these; else all of it as JSON."""
-        short = f"{self.ref}\0{self.kind or ''}"
-        return short if Label.of(short) == self else json.dumps(self, separators=(",", ":"))
-
-    @classmethod
-    def of(cls, text: str) -> Label:
-        """Return the label that a text says.
-
-        Raises:
-            ValueError: It says none.
-        """
-        ref, ends, kind = text.partition("\0")
-        if ends:
-            folio, _, item = ref.partition(":")
-            return cls(ref, "item", item.rpartition("@")[0], folio, kind or None, None)
-        values = json.loads(text)
-        if (
-            not isinstance(values, list)
-            or [type(one) for one in values[:3]] != [str] * 3
-            or len(values) != len(cls._fields)
-        ):
-            raise ValueError("a label has no name")
-        if not all(one is None or isinstance(one, str) for one in values):
-            raise ValueError("a label has a value that is no text")
-        return cls(*values)
-
-
-class Document(NamedTuple):
-    """An item or a run.
-
-    Attributes:
-        id: The entry; of a run its id and a hash of its record, so that a changed run is another document.
-        type: ``item`` or ``run``.
-        ref: ``folio:name@version``, or the run's id.
-        name: The item's or the run's name.
-        texts: Field -> texts; of metadata ``key value``, of which the key is all up to the first space.
-        folio: Of an item its folio, of a run its project.
-        kind: Of an item its kind, of a run ``run``.
-        digest: The blob of an item and its generation, which may be purged.
-        status: The status of a run.
-    """
-
-    id: str
-    type: str
-    ref: str
-    name: str
-    texts: tuple[tuple[str, str], ...]
-    folio: str | None = None
-    kind: str | None = None
-    author: str | None = None
-    tags: tuple[str, ...] = ()
-    description: str | None = None
-    digest: tuple[str, int] | None = None
-    status: str | None = None
-
-    @property
-    def key(self) -> str:
-        """``folio:name``, or the id of a run: what another version of it has, too."""
-        return self.ref.rpartition("@")[0] if self.type == "item" else self.ref
-
-    @property
-    def label(self) -> Label:
-        """What is printed of it."""
-        return Label(self.ref, self.type, self.name, self.folio, self.kind, self.status)
-
-    @property
-    def is_own(self) -> bool:
-        """Whether the library keeps it for itself."""
-        return self.type == "item" and is_own_folio(self.folio or "")
 
 
 class Postings(NamedTuple):
@@ -185,25 +95,30 @@ class PostingsTable:
         numbers: dict[str, int],
         said: npt.NDArray[np.int32],
         documents: npt.NDArray[np.int32],
-        texts: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+        codes: npt.NDArray[np.uint8],
         count: int,
     ) -> None:
-        """Sort: ``texts`` are the weight and the fields of each token that was said."""
-        weights, fields = texts
+        """Sort: ``said`` has tokens in the order of documents, and ``codes`` the field of each."""
         self.numbers = numbers
-        self.lengths = np.bincount(documents, weights, count).astype(np.float32)
-        keys = said.astype(np.int64) * max(count, 1) + documents
-        order = np.argsort(keys)
-        keys = keys[order]
-        new = np.concatenate([np.ones(min(len(keys), 1), np.bool_), keys[1:] != keys[:-1]])
-        first, again = order[new], order[~new]  # most are said once in a document
-        places = np.cumsum(new)[~new] - 1
+        self.lengths = np.bincount(documents, _WEIGHT_OF[codes], count).astype(np.float32)
+        bits = len(said).bit_length()
+        keys = said.astype(np.int64) << bits | np.arange(len(said))
+        keys.sort()  # numbers alone are sorted in half the time that their order is found in
+        places = keys & (1 << bits) - 1
+        said = (keys >> bits).astype(np.int32)
+        del keys
+        documents, codes = documents[places], codes[places]
+        new = np.ones(len(said), np.bool_)
+        new[1:] = (said[1:] != said[:-1]) | (documents[1:] != documents[:-1])
+        first = np.flatnonzero(new)
         self.documents = documents[first]
-        self.weights = weights[first].astype(np.float32)
-        np.add.at(self.weights, places, weights[again])
-        self.fields = fields[first].astype(np.int32)
-        np.bitwise_or.at(self.fields, places, fields[again])
-        self.ends = np.searchsorted(keys[new], np.arange(len(numbers) + 1, dtype=np.int64) * max(count, 1))
+        self.weights, self.fields = _WEIGHT_OF[codes[first]], _BITS_OF[codes[first]]
+        if len(first) < len(said):  # most are said once in a document
+            again = np.flatnonzero(~new)
+            at = np.searchsorted(first, again) - 1
+            np.add.at(self.weights, at, _WEIGHT_OF[codes[again]])
+            np.bitwise_or.at(self.fields, at, _BITS_OF[codes[again]])
+        self.ends = np.searchsorted(said[first], np.arange(len(numbers) + 1))
 
     def of(self, token: str) -> Postings | None:
         """Return the postings of a token; None if no document has it."""
@@ -235,76 +150,76 @@ class Gathering:
         numbers.default_factory = numbers.__len__
         self._numbers = numbers
         self._known = _Known(self._code)
-        self._known["\0"] = _END
         self._several: list[list[int]] = []
-        self._own = _Known(is_own_folio)
-        self._forget()
-        self._said: list[npt.NDArray[np.int32]] = []
-        self._documents: list[npt.NDArray[np.int32]] = []
-        self._weights: list[npt.NDArray[np.float32]] = []
-        self._fields: list[npt.NDArray[np.int32]] = []
-
-    def _forget(self) -> None:
-        """Begin to wait for texts: each with its field, and of each document how many, and whether it is kept."""
-        self._texts: list[str] = []
-        self._texts_fields: list[str] = []
-        self._counts = array("i")
-        self._owned = array("B")
-        self._waiting = 0
+        self._own = _Known(lambda folio: folio is not None and is_own_folio(folio))
+        self._said: list[npt.NDArray[np.int32]] = [np.zeros(0, np.int32)]
+        self._documents: list[npt.NDArray[np.int32]] = [np.zeros(0, np.int32)]
+        self._codes: list[npt.NDArray[np.uint8]] = [np.zeros(0, np.uint8)]
 
     def _code(self, word: str) -> int:
-        """Return the number of the token of a word; of a word of several a number below all others."""
-        found = [self._numbers[one] for one in (*tokens(word), *(token for _, _, token in compounds(word)))]
+        """Return the number of the token of a word; of what has several tokens, or none, a number below 0."""
+        found = [self._numbers[one] for one in all_tokens(word)]
         if len(found) == 1:
             return found[0]
         self._several.append(found)
-        return _END - len(self._several)
+        return -len(self._several)
 
-    def add(self, documents: Iterable[Document]) -> None:
-        """Take further documents."""
-        for document in documents:
-            if document.texts:
-                fields, texts = zip(*document.texts, strict=True)
-                self._texts += texts
-                self._texts_fields += fields
-                self._waiting += sum(map(len, texts))
-            self._counts.append(len(document.texts))
-            self._owned.append(document.type == "item" and self._own[document.folio or ""])
-            if self._waiting > _BATCH:
-                self._read()
-
-    def _read(self) -> None:
-        """Make tokens of the texts that wait."""
-        found = _pieces(self._texts)
-        codes = np.fromiter(map(self._known.__getitem__, found), np.int32, len(found))
-        many = np.flatnonzero(codes < _END)
+    def add(self, rows: pa.Table) -> None:
+        """Take further documents, see ``document_rows``."""
+        texts, fields = whole(rows.column("texts")), whole(rows.column("fields"))
+        words, counts = _words(flat(texts.flatten()))
+        said = words.dictionary_encode()
+        known = list(map(self._known.__getitem__, said.dictionary.to_pylist()))
+        numbers = np.array(known, np.int32)[said.indices.to_numpy()]
+        places = np.repeat(np.arange(len(counts)), counts)
+        many = np.flatnonzero(numbers < 0)
         if len(many):
-            chosen = [self._several[_END - 1 - one] for one in codes[many].tolist()]
-            sizes = np.ones(len(codes), np.int64)
+            chosen = [self._several[-1 - one] for one in numbers[many].tolist()]
+            sizes = np.ones(len(numbers), np.int64)
             sizes[many] = list(map(len, chosen))
-            codes = np.repeat(codes, sizes)
-            codes[codes < _END] = list(chain.from_iterable(chosen))
-        lengths = np.diff(np.flatnonzero(codes == _END), prepend=-1) - 1
-        counts = np.frombuffer(self._counts, np.int32)
-        documents = np.repeat(np.arange(self.count, self.count + len(counts), dtype=np.int32), counts)
-        fields = np.fromiter(map(_CODES.__getitem__, self._texts_fields), np.uint8, len(self._texts))
-        fields += np.repeat(np.frombuffer(self._owned, np.uint8), counts) * np.uint8(_OWN_CODES)
-        self._said.append(codes[codes != _END])
-        self._documents.append(np.repeat(documents, lengths))
-        self._weights.append(np.repeat(_WEIGHT_OF[fields], lengths))
-        self._fields.append(np.repeat(_BITS_OF[fields], lengths))
-        self.count += len(counts)
-        self._forget()
+            numbers, places = np.repeat(numbers, sizes), np.repeat(places, sizes)
+            numbers[numbers < 0] = list(chain.from_iterable(chosen))
+        folios = whole(rows.column("folio")).dictionary_encode(null_encoding="encode")
+        own = np.array([self._own[one] for one in folios.dictionary.to_pylist()], np.bool_)[folios.indices.to_numpy()]
+        own &= pc.equal(whole(rows.column("type")), "item").to_numpy(zero_copy_only=False)
+        document_of = pc.list_parent_indices(texts).to_numpy()
+        codes = fields.flatten().to_numpy() + own[document_of] * np.uint8(_OWN_CODES)
+        self._said.append(numbers)
+        self._documents.append((document_of + self.count).astype(np.int32)[places])
+        self._codes.append(codes[places])
+        self.count += len(rows)
 
     def done(self) -> PostingsTable:
         """Return the postings of all documents."""
-        self._read()
         self._numbers.default_factory = None
-        gathered: list[list[Any]] = [self._said, self._documents, self._weights, self._fields]
-        parts = list(map(np.concatenate, gathered))
-        self._said, self._documents, self._weights, self._fields = [], [], [], []
-        said, documents, weights, fields = parts
-        return PostingsTable(dict(self._numbers), said, documents, (weights, fields), self.count)
+        said, documents, codes = (
+            np.concatenate(self._said),
+            np.concatenate(self._documents),
+            np.concatenate(self._codes),
+        )
+        self._said, self._documents, self._codes = [], [], []
+        return PostingsTable(dict(self._numbers), said, documents, codes, self.count)
+
+
+def _words(texts: Flat) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    """Return the words of texts, and how many each text has.
+
+    Letters beyond ASCII are not told from what else is there: what they stand in is taken for one word, which
+    ``tokens`` takes apart.
+    """
+    ends, body = texts
+    inside = _IN_WORDS[body]
+    cut = np.zeros(len(body) + 1, np.bool_)
+    cut[ends] = True
+    begins = inside.copy()
+    begins[1:] &= ~inside[:-1] | cut[1:-1]
+    stops = inside.copy()
+    stops[:-1] &= ~inside[1:] | cut[1:-1]
+    first = np.flatnonzero(begins)
+    sizes = np.flatnonzero(stops) + 1 - first
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    words = pa.StringArray.from_buffers(len(first), pa.py_buffer(offsets), pa.py_buffer(body[inside]))
+    return words, np.diff(np.searchsorted(first, ends))
 
 
 def plain_name(text: str) -> str:

@@ -17,10 +17,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
+import pyarrow as pa
 
+from lakefolio.search.document import Document, Label
+from lakefolio.search.document_rows import tables_of
 from lakefolio.search.document_vectors import MEANT, summed
 from lakefolio.search.facets import FACETS, Column, Facets
-from lakefolio.search.gathering import Document, Gathering, Label, Postings, plain_names
+from lakefolio.search.gathering import Gathering, Postings, plain_names
 from lakefolio.search.meaning import Encoder, StaticEncoder
 from lakefolio.search.spelling import Spelling
 from lakefolio.search.vectors import Vectors
@@ -31,14 +34,15 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["NAMES_FOUND", "Index", "Part", "Segment"]
+__all__ = ["ALIKE", "NAMES_FOUND", "Index", "Part", "Segment"]
 
 NAMES_FOUND: Final = 2_000
 """How many names that begin as the query does are looked for, in their order."""
 
 _MERGE: Final = 10
 _FORMS: Final = 200
-_ALIKE: Final = 3
+ALIKE: Final = 3
+"""A word that stands nowhere is taken for so many others."""
 
 
 class Part(Protocol):
@@ -64,9 +68,8 @@ class Part(Protocol):
         """The kinds of documents that it has."""
         ...
 
-    @property
-    def datasets(self) -> slice:
-        """The documents that are members of datasets."""
+    def aside(self, start: str) -> slice:
+        """Return the documents whose references begin with one of ASIDE."""
         ...
 
     def length_of(self, numbers: Sequence[int]) -> float:
@@ -114,7 +117,7 @@ class Part(Protocol):
         ...
 
     def facet_bytes(self, facet: str) -> int:
-        """Return how many bytes are read to count a facet."""
+        """Return how many bytes are read to count a facet; none if they are at hand."""
         ...
 
     def without_purged(self, mask: Mask, purged: Mapping[str, int]) -> Mask:
@@ -132,7 +135,8 @@ class Segment:
     def __init__(self, documents: Iterable[Document]) -> None:
         self.documents = tuple(sorted(documents, key=lambda one: one.ref))
         gathering = Gathering()
-        gathering.add(self.documents)
+        for rows in tables_of(self.documents):
+            gathering.add(rows)
         self._table = gathering.done()
         self._vectors: dict[Encoder, Vectors] = {}
         self._names: dict[str, list[int]] = {}
@@ -156,10 +160,9 @@ class Segment:
         """See Part."""
         return self._facets.kinds()
 
-    @property
-    def datasets(self) -> slice:
+    def aside(self, start: str) -> slice:
         """See Part."""
-        return slice(*self._facets.datasets())
+        return slice(*self._facets.aside()[start])
 
     def length_of(self, numbers: Sequence[int]) -> float:
         """See Part."""
@@ -182,7 +185,7 @@ class Segment:
 
     @cached_property
     def _spelling(self) -> Spelling:
-        return Spelling(list(self._table.numbers), np.diff(self._table.ends))
+        return Spelling(pa.array(list(self._table.numbers), pa.string()), np.diff(self._table.ends))
 
     def spelt_like(self, token: str) -> list[tuple[str, float, int]]:
         """See Part."""
@@ -217,8 +220,8 @@ class Segment:
     @cached_property
     def _facets(self) -> Facets:
         facets = Facets()
-        for document in self.documents:
-            facets.add(document)
+        for rows in tables_of(self.documents):
+            facets.add(rows)
         return facets
 
     @cached_property
@@ -358,9 +361,9 @@ class Index:
                 known[word] = (score, count + known.get(word, (0.0, 0))[1])
         found: list[tuple[str, float]] = []
         ranked = sorted(known.items(), key=lambda one: (-one[1][0], -one[1][1], one[0]))
-        self.prefetch([word for word, _ in ranked[:_ALIKE]], forms=False)
+        self.prefetch([word for word, _ in ranked[:ALIKE]], forms=False)
         for word, (score, _) in ranked:
-            if len(found) < _ALIKE and self.frequency(word):
+            if len(found) < ALIKE and self.frequency(word):
                 found.append((word, score))
         return found
 

@@ -1,9 +1,10 @@
 """The files of the index of a lake, and how a few documents of it are read (FORMAT.md, "Search index"; pure).
 
-Three files are made together. ``words`` is groups of a few words with their postings (``word_group``), and at its end
-the *directory*, which says where each part of the three files lies, and the digest of each. ``texts`` holds the
-documents in small compressed blocks, ``columns`` each facet of all documents, and the vocabulary. So a query reads the
-directory and a group for each of its words; the texts of what was found are a block for each hit.
+Two files are made together. ``texts`` holds the documents in small compressed blocks (``text_blocks``). ``words`` is
+groups of a few words with their postings (``word_group``), then a column of each facet of all documents and of the
+vocabulary (``facets``), and at its end the *directory*, which says where each part of both lies, and the digest of
+each. So a query reads the end of ``words`` and a group for each of its words; the texts of what was found are a block
+for each hit.
 """
 
 from __future__ import annotations
@@ -21,20 +22,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from lakefolio.delta.seal import Seals
+from lakefolio.search.document import ASIDE
 from lakefolio.search.facets import Column
-from lakefolio.search.gathering import Document
-from lakefolio.search.word_group import WordGroup, expanded
+from lakefolio.search.text_blocks import Block
+from lakefolio.search.word_group import WordGroup
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = [
-    "BETWEEN",
     "COLUMNS",
     "LAYOUT",
     "NAME",
     "PREFIX",
-    "STORED",
     "Directory",
     "IndexName",
     "OtherLayoutError",
@@ -44,7 +44,6 @@ __all__ = [
     "digest_of",
     "directory_bytes",
     "directory_of",
-    "document_of",
     "group_of",
 ]
 
@@ -52,14 +51,8 @@ PREFIX: Final = "index/search"
 NAME: Final = "="
 """What stands before the whole name of a document, which is a row of ``words`` too. No token has it."""
 
-LAYOUT: Final = 6
+LAYOUT: Final = 7
 """What the files are, and also what is made of a journal: another number once the same lake has another index."""
-
-STORED: Final = ("type", "ref", "name", "texts", "folio", "kind", "author", "tags", "description", "status")
-"""What ``texts`` has of a document."""
-
-BETWEEN: Final = ",\n"
-"""What stands between two documents of a block, and nowhere else in JSON without blanks: a text has no line feed."""
 
 _DIGEST_BYTES: Final = 8
 _BLOCK_LIMIT: Final = 64 << 20
@@ -68,8 +61,8 @@ _DOCUMENTS: Final = 1 << 22
 _COLUMN_BYTES: Final = 1024
 """A column takes less of a document, on average: its tags, or the names of its folio and author."""
 
-COLUMNS: Final = ("tag", "type", "kind", "folio", "author", "vocabulary")
-"""The parts of ``columns``: those that are small as a rule lie beside the vocabulary."""
+COLUMNS: Final = ("tag", "folio", "author", "kind", "type", "vocabulary")
+"""The columns: those that are small as a rule lie beside the vocabulary, which is next to the directory."""
 
 _KEY: Final = re.compile(rf"{PREFIX}/(\d{{20}})-([0-9a-f]{{32}})\.(words-(\d{{1,12}})-([0-9a-f]{{64}})|[a-z]+)")
 
@@ -172,8 +165,8 @@ class Directory:
         count: The number of documents.
         total_length: The weight of all their tokens.
         kinds: The kinds that documents have.
-        datasets: The first document that is a member of a dataset, and the one after the last.
-        columns: The parts of ``columns``.
+        aside: Of each of ASIDE the first document whose reference begins so, and the one after the last.
+        columns: The columns, which follow the groups of ``words``.
         words: The groups of ``words``.
         texts: The blocks of ``texts``.
         ends: The number of the document after each block of ``texts``.
@@ -183,7 +176,7 @@ class Directory:
     count: int
     total_length: float
     kinds: tuple[str, ...]
-    datasets: tuple[int, int]
+    aside: Mapping[str, tuple[int, int]]
     columns: Spans
     words: Spans
     texts: Spans
@@ -191,39 +184,19 @@ class Directory:
     journal: str
 
 
-def block_of(body: bytes, digest: bytes) -> list[str]:
-    """Return the documents of a block of ``texts``, each to be read with :func:`document_of`: few of them are.
+def block_of(body: bytes, digest: bytes) -> Block:
+    """Return a block of ``texts``.
 
     Raises:
         ValueError: It is damaged.
     """
     if digest_of(body) != digest:
         raise ValueError("a block has another digest than its directory says")
-    text = expanded(body).decode("utf-8", "surrogatepass")
-    if not (text.startswith("[") and text.endswith("]")):
-        raise ValueError("a block is no list")
-    return text[1:-1].split(BETWEEN)
-
-
-def document_of(text: str) -> Document:
-    """Return a document of a block.
-
-    Raises:
-        ValueError, TypeError: It is none.
-    """
-    row = json.loads(text)
-    values: dict[str, Any] = dict(zip(STORED, row, strict=True))
-    texts = tuple((str(one), str(text)) for one, text in values.pop("texts"))
-    tags = tuple(str(one) for one in values.pop("tags"))
-    if not all(value is None or isinstance(value, str) for value in values.values()):
-        raise ValueError("a document has a value that is no text")
-    if not all(isinstance(values[one], str) for one in ("type", "ref", "name")):
-        raise ValueError("a document has no name")
-    return Document(values["ref"], texts=texts, tags=tags, **values)
+    return Block(body)
 
 
 def column_of(body: bytes, directory: Directory, number: int) -> Column:
-    """Return a part of ``columns``, whose memory is bounded before it is taken.
+    """Return a column, whose memory is bounded before it is taken.
 
     Raises:
         ValueError: It is damaged.
@@ -262,7 +235,8 @@ def directory_of(footer: bytes, size_bytes: int) -> Directory:
         if noted["layout"] != LAYOUT:
             raise OtherLayoutError(f"is of layout {noted['layout']!r}, expected {LAYOUT}")
         words, texts, columns = (Spans.of(noted[name]) for name in ("words", "texts", "columns"))
-        if int(words.starts[-1]) + len(footer) != size_bytes:
+        columns = Spans(columns.firsts, columns.starts + words.starts[-1], columns.digests)
+        if int(columns.starts[-1]) + len(footer) != size_bytes:
             raise ValueError("it is about another file")
         counts = np.array(noted["counts"], np.int64)
         count = int(noted["count"])
@@ -273,13 +247,13 @@ def directory_of(footer: bytes, size_bytes: int) -> Directory:
         if columns.firsts != COLUMNS or (np.diff(columns.starts) > max(_BLOCK_LIMIT, 64 * count)).any():
             raise ValueError("it has other columns, or too large ones")
         kinds, total = tuple(map(str, noted["kinds"])), float(noted["total_length"])
-        start, stop = map(int, noted["datasets"])
-        if not 0 <= start <= stop <= count:
-            raise ValueError("it is about datasets that there are not")
+        aside = {name: (int(noted["aside"][name][0]), int(noted["aside"][name][1])) for name in ASIDE}
+        if not all(0 <= start <= stop <= count for start, stop in aside.values()):
+            raise ValueError("it is about documents that there are not")
         if not 0 <= total < math.inf:
             raise ValueError("its weight is no such number")
         journal = str(noted.get("journal", ""))
-        return Directory(count, total, kinds, (start, stop), columns, words, texts, np.cumsum(counts), journal)
+        return Directory(count, total, kinds, aside, columns, words, texts, np.cumsum(counts), journal)
     except (LookupError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error) as exc:
         raise ValueError(f"its directory can't be read: {exc}"[:200]) from exc
 

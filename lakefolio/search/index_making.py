@@ -8,12 +8,9 @@ block of ``texts``. The bytes do not depend on how documents fall into chunks.
 
 from __future__ import annotations
 
-import json
-from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -22,25 +19,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.search.chunks import WordRows, merged, put_aside
+from lakefolio.search.document import Label
+from lakefolio.search.document_rows import flat, list_ends, whole
 from lakefolio.search.facets import Column, Facets
-from lakefolio.search.gathering import Document, Gathering, Postings, bm25
-from lakefolio.search.index_files import BETWEEN, COLUMNS, NAME, STORED, Spans, digest_of, directory_bytes
-from lakefolio.search.word_group import LABELLED, WITH_LABEL, packed_group, shrunk
+from lakefolio.search.gathering import Gathering, Postings, bm25
+from lakefolio.search.index_files import COLUMNS, NAME, Spans, digest_of, directory_bytes
+from lakefolio.search.text_blocks import BlockMaker
+from lakefolio.search.word_group import LABELLED, WITH_LABEL, packed_group
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = ["Files", "files_of"]
 
-CHUNK_CHARACTERS: Final = 8 << 20
+CHUNK_BYTES: Final = 8 << 20
 """A chunk ends with the document that brings its texts to this length: one to two million tokens, 150 MB."""
 
 _BLOCK_DOCUMENTS: Final = 128
-_BLOCK_CHARACTERS: Final = 24_576
+_BLOCK_BYTES: Final = 24_576
 _VOCABULARY: Final = 100_000
 _PIECE_BYTES: Final = 8 << 20
-_ENCODED: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_STORED_OF: Final = attrgetter(*STORED)
 
 
 @dataclass(frozen=True)
@@ -70,61 +68,84 @@ class Files:
                 yield piece
 
 
-def files_of(
-    documents: Iterable[Document], folder: Path, chunk_characters: int = CHUNK_CHARACTERS, *, journal: str = ""
-) -> Files:
+def files_of(tables: Iterable[pa.Table], folder: Path, chunk_bytes: int = CHUNK_BYTES, *, journal: str = "") -> Files:
     """Make the files of an index over documents, given in the order of their references.
 
     Args:
-        documents: The documents; of no more than a block of ``texts`` the values are held.
+        tables: The documents, see ``document_rows``; of few tables the rows are held.
         folder: An empty folder, which the files and, for a time, the chunks are written to.
-        chunk_characters: Of how many characters the postings are held at once.
+        chunk_bytes: Of how many bytes of texts the postings are held at once.
         journal: The digest of the journal's log entry of their version.
     """
-    given = iter(documents)
-    total, count = 0.0, 0
-    chunks: list[Path] = []
     facets = Facets()
     with _Output(folder / "texts") as texts_output, _Labels(folder / "labels") as labels:
-        texts = _Texts(texts_output)
-
-        def taken(names: list[str]) -> Iterator[Document]:
-            characters = 0
-            while characters < chunk_characters and (document := next(given, None)) is not None:
-                length = sum([len(text) for _, text in document.texts])
-                texts.add(document, length)
-                facets.add(document)
-                labels.add(document.label.packed())
-                names.append(document.name)
-                characters += length
-                yield document
-
-        while True:
-            names: list[str] = []
-            gathering = Gathering()
-            gathering.add(taken(names))
-            if not names:
-                break
-            table = gathering.done()
-            total += float(table.lengths.sum(dtype=np.float64))
-            chunks.append(folder / f"chunk-{len(chunks)}")
-            put_aside(chunks[-1], table, names, count)
-            count += len(names)
-            del table, gathering
+        texts, chunks = _Texts(texts_output), _Chunks(folder, chunk_bytes)
+        for rows in tables:
+            facets.add(rows)
+            labels.add(rows)
+            texts.add(rows)
+            chunks.add(rows)
         texts.end()
+        chunks.end()
     noted = {
         "journal": journal,
-        "count": count,
-        "total_length": total,
+        "count": chunks.count,
+        "total_length": chunks.total_length,
         "kinds": facets.kinds(),
-        "datasets": facets.datasets(),
+        "aside": facets.aside(),
         "counts": texts.counts,
     }
     with labels.opened() as of_documents:
-        files = Files(folder, _words_file(chunks, folder, noted, texts.spans(), facets, of_documents))
-    for path in (*chunks, labels.path):
+        files = Files(folder, _words_file(chunks.paths, folder, noted, texts.spans(), facets, of_documents))
+    for path in (*chunks.paths, labels.path):
         path.unlink()
     return files
+
+
+class _Chunks:
+    """Puts the postings of documents aside in chunks.
+
+    Attributes:
+        count: How many documents were put aside.
+        total_length: The weight of all their tokens.
+        paths: The chunks.
+    """
+
+    def __init__(self, folder: Path, chunk_bytes: int) -> None:
+        self.count, self.total_length = 0, 0.0
+        self.paths: list[Path] = []
+        self._folder, self._chunk_bytes = folder, chunk_bytes
+        self._begin()
+
+    def _begin(self) -> None:
+        self._gathering = Gathering()
+        self._names: list[pa.Array] = []
+        self._bytes = 0
+
+    def add(self, rows: pa.Table) -> None:
+        texts = whole(rows.column("texts"))
+        ends = flat(texts.flatten()).ends[list_ends(texts)]
+        start = 0
+        while start < len(rows):
+            left = self._chunk_bytes - self._bytes
+            stop = min(int(np.searchsorted(ends[start + 1 :], ends[start] + left)) + start + 1, len(rows))
+            some = rows.slice(start, stop - start)
+            self._gathering.add(some)
+            self._names.append(whole(some.column("name")))
+            self._bytes += int(ends[stop] - ends[start])
+            start = stop
+            if self._bytes >= self._chunk_bytes:
+                self.end()
+
+    def end(self) -> None:
+        if not self._names:
+            return
+        table, names = self._gathering.done(), pa.concat_arrays(self._names)
+        self._begin()
+        self.total_length += float(table.lengths.sum(dtype=np.float64))
+        self.paths.append(self._folder / f"chunk-{len(self.paths)}")
+        put_aside(self.paths[-1], table, names, self.count)
+        self.count += len(names)
 
 
 class _Output:
@@ -169,12 +190,12 @@ class _Labels:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open("wb")
-        self._ends = array("q", [0])
+        self._ends = [np.zeros(1, np.int64)]
 
-    def add(self, label: str) -> None:
-        body = label.encode()
-        self._file.write(body)
-        self._ends.append(self._ends[-1] + len(body))
+    def add(self, rows: pa.Table) -> None:
+        ends, body = flat(_labels(rows))
+        self._file.write(body.tobytes())
+        self._ends.append(ends[1:] + self._ends[-1][-1])
 
     def __enter__(self) -> Self:
         return self
@@ -185,9 +206,24 @@ class _Labels:
     @contextmanager
     def opened(self) -> Iterator[pa.Array]:
         """Give the labels of all documents, which are read from the file as they are asked for."""
-        offsets = pa.py_buffer(np.frombuffer(self._ends, np.int64))
-        with pa.memory_map(str(self.path)) if self._ends[-1] else pa.BufferReader(b"") as file:
-            yield pa.LargeStringArray.from_buffers(len(self._ends) - 1, offsets, file.read_buffer())
+        ends = np.concatenate(self._ends)
+        with pa.memory_map(str(self.path)) if ends[-1] else pa.BufferReader(b"") as file:
+            yield pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), file.read_buffer())
+
+
+def _labels(rows: pa.Table) -> pa.Array:
+    """Return the labels of documents, see :meth:`Label.packed`; those of items are short as a rule."""
+    refs, kinds, names, folios = (whole(rows.column(name)) for name in ("ref", "kind", "name", "folio"))
+    parts = pc.extract_regex(refs, r"(?s)^(?P<folio>[^:\x00]*):(?P<name>[^\x00]*)@[^@\x00]*$")
+    short = pc.and_(pc.equal(parts.field("folio"), folios), pc.equal(parts.field("name"), names))
+    short = pc.and_(short, pc.and_(pc.equal(whole(rows.column("type")), "item"), parts.is_valid()))
+    short = pc.and_not(short, pc.fill_null(pc.equal(kinds, ""), False))
+    short = pc.and_(pc.fill_null(short, False), whole(rows.column("status")).is_null())
+    labels = pc.binary_join_element_wise(refs, pc.fill_null(kinds, ""), "\0")
+    others = rows.filter(pc.invert(short)).select(Label._fields).to_pylist()
+    if others:
+        labels = pc.replace_with_mask(labels, pc.invert(short), pa.array([Label(**one).packed() for one in others]))
+    return labels
 
 
 class _Texts:
@@ -197,26 +233,32 @@ class _Texts:
         self._parts = _Parts(output)
         self.spans = self._parts.spans
         self.counts: list[int] = []
-        self._rows: list[tuple[Any, ...]] = []
-        self._size = 0
-        self._first = ""
+        self._rest: pa.Table | None = None
 
-    def add(self, document: Document, length: int) -> None:
-        """Take a further document, whose texts have some characters together."""
-        if not self._rows:
-            self._first = document.ref
-        self._rows.append(_STORED_OF(document))
-        self._size += length
-        if len(self._rows) >= _BLOCK_DOCUMENTS or self._size >= _BLOCK_CHARACTERS:
-            self.end()
+    def add(self, rows: pa.Table) -> None:
+        """Take further documents."""
+        self._rest = rows if self._rest is None else pa.concat_tables([self._rest, rows])
+        self._write(all_of_them=False)
 
     def end(self) -> None:
-        if not self._rows:
+        self._write(all_of_them=True)
+
+    def _write(self, *, all_of_them: bool) -> None:
+        """Write the blocks that are full, or all: one ends with the document that brings it to its size."""
+        if self._rest is None:
             return
-        plain = f"[{BETWEEN.join(map(_ENCODED, self._rows))}]".encode("utf-8", "surrogatepass")
-        self._parts.add(self._first, shrunk(plain))
-        self.counts.append(len(self._rows))
-        self._rows, self._size = [], 0
+        maker, start = BlockMaker(self._rest), 0
+        refs = whole(self._rest.column("ref"))
+        ends = np.concatenate([[0], np.cumsum(maker.sizes)])
+        while start < len(refs):
+            stop = min(start + _BLOCK_DOCUMENTS, int(np.searchsorted(ends, ends[start] + _BLOCK_BYTES)))
+            if stop > len(refs) and not all_of_them:
+                break
+            stop = min(stop, len(refs))
+            self._parts.add(refs[start].as_py(), maker.block(start, stop))
+            self.counts.append(stop - start)
+            start = stop
+        self._rest = self._rest.slice(start)
 
 
 class _Vocabulary:
@@ -238,7 +280,7 @@ class _Vocabulary:
         """Return them, sorted, with the number of documents that have each."""
         rows = self.most()
         counts = rows.column("count").to_numpy().astype(np.int32)
-        return Column(rows.column("word").to_pylist(), np.zeros(0, np.int32), counts)
+        return Column(whole(rows.column("word")), np.zeros(0, np.int32), counts)
 
     def most(self) -> pa.Table:
         rows = pa.concat_tables(self._parts).combine_chunks()
@@ -251,7 +293,7 @@ class _Vocabulary:
 def _words_file(
     chunks: list[Path], folder: Path, noted: dict[str, Any], texts: Spans, facets: Facets, labels: pa.Array
 ) -> bytes:
-    """Write ``words`` and ``columns``, and return the directory at the end of the first."""
+    """Write ``words`` and return the directory at its end."""
     vocabulary = _Vocabulary()
     with _Output(folder / "words") as output:
         parts = _Parts(output)
@@ -263,11 +305,10 @@ def _words_file(
             documents, weights, fields, lengths = rows.values
             values = documents, weights, fields | np.where(labelled, np.int32(WITH_LABEL), np.int32(0)), lengths
             parts.add(rows.words[0].as_py(), packed_group(rows.words, rows.sizes(), values, named))
-        with _Output(folder / "columns") as columns_output:
-            columns = _Parts(columns_output)
-            for name in COLUMNS:
-                column = vocabulary.column() if name == "vocabulary" else facets.column(name)
-                columns.add(name, column.packed())
+        columns = _Parts(output, starts=[parts.starts[-1]])
+        for name in COLUMNS:
+            column = vocabulary.column() if name == "vocabulary" else facets.column(name)
+            columns.add(name, column.packed())
         footer = directory_bytes(noted, {"words": parts.spans(), "texts": texts, "columns": columns.spans()})
         output.write(footer)
     return footer

@@ -17,7 +17,7 @@ from lakefolio.terminal import visible
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lakefolio.search.gathering import Label
+    from lakefolio.search.document import Label
 
 __all__ = ["Details", "Found", "Highlight", "Hit", "SearchResult"]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakefolio.search.document_rows import flat
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,7 +29,7 @@ _BIT_COUNTS: Final = np.array([number.bit_count() for number in range(1 << 16)],
 class Spelling:
     """A vocabulary. Immutable but for what it remembers of itself."""
 
-    def __init__(self, words: Sequence[str], counts: npt.NDArray[np.int64]) -> None:
+    def __init__(self, words: pa.StringArray, counts: npt.NDArray[np.int64]) -> None:
         """Take words, and how many documents have each."""
         self._words = words
         self._counts = counts
@@ -34,24 +37,24 @@ class Spelling:
     @cached_property
     def _traits(self) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
         """Which letters each word has, as bits; how long it is."""
-        words = [word.encode() for word in self._words]
-        lengths = np.fromiter(map(len, self._words), np.int32, len(words))
-        sizes = np.fromiter(map(len, words), np.int64, len(words))
-        bits = np.uint32(1) << (np.frombuffer(b"".join(words), np.uint8) & 31).astype(np.uint32)
-        return (np.bitwise_or.reduceat(bits, np.cumsum(sizes) - sizes) if words else bits), lengths
+        ends, body = flat(self._words)
+        bits = np.append(np.uint32(1) << (body & 31).astype(np.uint32), np.uint32(0))
+        return np.bitwise_or.reduceat(bits, ends[:-1]), pc.utf8_length(self._words).to_numpy()
 
-    def like(self, token: str) -> list[tuple[str, float, int]]:
+    def like(self, token: str, *, unless_known: bool = False) -> list[tuple[str, float, int]]:
         """Return the words that are spelt most like a token: each with how much (to 1), and in how many documents.
 
         They are in this order: of words that are equally alike those of more documents come first.
 
         An edit changes two letters and the length by one at most, so words with many other letters, and much longer or
-        shorter ones, are left out before any is compared.
+        shorter ones, are left out before any is compared. ``unless_known`` gives none for a word of the vocabulary.
         """
         from rapidfuzz import process
         from rapidfuzz.distance import OSA
 
         if len(token) < _SHORTEST or not len(self._words):
+            return []
+        if unless_known and pc.index(self._words, token).as_py() >= 0:
             return []
         least = min(_ALIKE_FROM, 1 - 1 / len(token)) - _ROUNDING
         letters, lengths = self._traits
@@ -61,7 +64,7 @@ class Spelling:
         own = np.bitwise_or.reduce(np.uint32(1) << (np.frombuffer(token.encode(), np.uint8) & 31).astype(np.uint32))
         other = letters[some] ^ own
         near = some[_BIT_COUNTS[other & 0xFFFF] + _BIT_COUNTS[other >> 16] <= 2 * edits[some]]
-        words = [self._words[one] for one in near.tolist()]
+        words = self._words.take(pa.array(near)).to_pylist()
         alike = process.extract(token, words, scorer=OSA.normalized_similarity, limit=None, score_cutoff=least)
         found = [(word, score, int(self._counts[near[at]])) for word, score, at in alike]
         return nsmallest(_GIVEN, found, key=lambda one: (-one[1], -one[2], one[0]))

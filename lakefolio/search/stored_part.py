@@ -10,6 +10,7 @@ Slightly longer than most modules: one class answers all questions of a part, fr
 from __future__ import annotations
 
 import struct
+import sys
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,10 +23,11 @@ import pyarrow as pa
 from lakefolio.errors import IntegrityError, LakefolioError, NotFoundError
 from lakefolio.process.fork import ForkLock
 from lakefolio.readmodels.cache import Cache
+from lakefolio.search.document import Document, Label
 from lakefolio.search.document_vectors import summed
 from lakefolio.search.facets import Column
-from lakefolio.search.gathering import BITS, Document, Label, Postings
-from lakefolio.search.index import NAMES_FOUND, Segment
+from lakefolio.search.gathering import BITS, Postings
+from lakefolio.search.index import ALIKE, NAMES_FOUND, Segment
 from lakefolio.search.index_files import (
     COLUMNS,
     NAME,
@@ -37,11 +39,11 @@ from lakefolio.search.index_files import (
     column_of,
     digest_of,
     directory_of,
-    document_of,
     group_of,
 )
 from lakefolio.search.meaning import StaticEncoder
 from lakefolio.search.spelling import Spelling
+from lakefolio.search.text_blocks import Block
 from lakefolio.search.word_group import WordGroup
 from lakefolio.search.words import stem
 
@@ -68,8 +70,9 @@ _AT_ONCE_BYTES: Final = 8 << 20
 _GROUPS_AT_ONCE: Final = 16
 _BLOCKS_AT_ONCE: Final = 64
 _FORMS_GROUPS: Final = 3
-_SMALL_COLUMN: Final = 64 << 10
-"""Such columns come along with the vocabulary, which lies beside them."""
+_TAIL_BYTES: Final = 512 << 10
+"""So much before the directory is read with it: the vocabulary, and the columns that are small."""
+
 _LAST: Final = "\U0010ffff"
 
 
@@ -107,10 +110,12 @@ def opened(
     try:
         if not name.footer_bytes <= size_bytes:
             raise ValueError("it is smaller than its directory")
-        footer = store.get_range(key, size_bytes - name.footer_bytes, name.footer_bytes)
+        start = max(size_bytes - name.footer_bytes - _TAIL_BYTES, 0)
+        tail = bytes(store.get_range(key, start, size_bytes - start))
+        footer = tail[len(tail) - name.footer_bytes :]
         if not name.is_of(lake_id, footer):
             raise ValueError("its directory has another seal than its name says")
-        return StoredPart(store, name, footer, directory_of(footer, size_bytes), cache_bytes)
+        return StoredPart(store, name, (start, tail), directory_of(footer, size_bytes), cache_bytes)
     except OtherLayoutError as exc:
         hint = "nothing is lost: `lakefolio compact` makes one that this version reads"
         raise NotFoundError(f"search index {key!r} {exc}", kind="index-layout", hint=hint, key=key) from exc
@@ -121,9 +126,12 @@ def opened(
 class StoredPart:
     """See the module, and Part. Safe to share between threads."""
 
-    def __init__(self, store: Store, name: IndexName, footer: bytes, directory: Directory, cache_bytes: int) -> None:
+    def __init__(
+        self, store: Store, name: IndexName, tail: tuple[int, bytes], directory: Directory, cache_bytes: int
+    ) -> None:
+        """Take what was read of an index: ``tail`` is where the end of ``words`` begins that was, and that end."""
         self.name = name
-        self.footer = footer
+        self._tail = tail
         self.directory = directory
         self._store = store
         self._firsts = directory.words.firsts
@@ -131,6 +139,11 @@ class StoredPart:
         self._known: dict[str, Column] = {}
         self._making = ForkLock()  # guards the vectors, which are made once
         self._vectors: Vectors | None = None
+
+    @property
+    def footer(self) -> bytes:
+        """The directory as it lies at the end of ``words``."""
+        return self._tail[1][len(self._tail[1]) - self.name.footer_bytes :]
 
     @property
     def count(self) -> int:
@@ -152,10 +165,9 @@ class StoredPart:
         """See Part."""
         return self.directory.kinds
 
-    @property
-    def datasets(self) -> slice:
+    def aside(self, start: str) -> slice:
         """See Part."""
-        return slice(*self.directory.datasets)
+        return slice(*self.directory.aside[start])
 
     def length_of(self, numbers: Sequence[int]) -> float:
         """See Part."""
@@ -171,7 +183,20 @@ class StoredPart:
             first = self._group_with(root)  # other forms of the word stand beside it
             last = min(self._group_with(root + _LAST), first + _FORMS_GROUPS)
             wanted |= dict.fromkeys(range(first, last + 1))
+            wanted |= dict.fromkeys(self._likely(token))
         self._groups([one for one in wanted if 0 <= one < len(self._firsts)])
+
+    def _likely(self, token: str) -> list[int]:
+        """Return the groups near that of a token with the words that it is taken for if it stands nowhere.
+
+        They spare a request as a rule: most who misspell a word begin it as it is spelt.
+        """
+        own = self._group_with(token)
+        if self.is_near or not self._is_at_hand("vocabulary") or self._cache.get(("words", own)) is not None:
+            return []
+        groups = [self._group_with(word) for word, _, _ in self._spelling.like(token, unless_known=True)[:ALIKE]]
+        starts = self.directory.words.starts
+        return [one for one in groups if abs(int(starts[one] - starts[own])) <= _VAIN_BYTES]
 
     def _group_with(self, word: str) -> int:
         return max(bisect_right(self._firsts, word) - 1, 0)
@@ -245,8 +270,7 @@ class StoredPart:
 
     @cached_property
     def _spelling(self) -> Spelling:
-        small = [one for one in COLUMNS if self.facet_bytes(one) <= _SMALL_COLUMN]
-        words, _, counts = self.columns(["vocabulary", *small])["vocabulary"]
+        words, _, counts = self.columns(["vocabulary"])["vocabulary"]
         return Spelling(words, counts.astype(np.int64))
 
     def spelt_like(self, token: str) -> list[tuple[str, float, int]]:
@@ -266,7 +290,7 @@ class StoredPart:
         found: dict[int, Document] = {}
         for place, block in self._each_block(wanted):
             first = self._first_of(place)
-            found |= {number: self._document(block[number - first]) for number in wanted[place]}
+            found |= {number: self._document(block, number - first) for number in wanted[place]}
         return {number: found[number] for number in numbers}
 
     def _first_of(self, block: int) -> int:
@@ -287,31 +311,31 @@ class StoredPart:
     def documents(self) -> Iterator[Document]:
         """Give all documents, in order."""
         for _, block in self._each_block(range(len(self.directory.ends))):
-            yield from map(self._document, block)
+            yield from map(partial(self._document, block), range(block.count))
 
-    def _document(self, row: str) -> Document:
-        return self._verified("texts", partial(document_of, row))
+    def _document(self, block: Block, number: int) -> Document:
+        return self._verified("texts", partial(block.document, number))
 
-    def _each_block(self, numbers: Iterable[int]) -> Iterator[tuple[int, list[str]]]:
+    def _each_block(self, numbers: Iterable[int]) -> Iterator[tuple[int, Block]]:
         """Give blocks of ``texts`` in order; some are held at once, however many they are."""
         order = sorted(numbers)
         for start in range(0, len(order), _BLOCKS_AT_ONCE):
             yield from sorted(self._blocks(order[start : start + _BLOCKS_AT_ONCE]).items())
 
-    def _blocks(self, numbers: Sequence[int]) -> dict[int, list[str]]:
+    def _blocks(self, numbers: Sequence[int]) -> dict[int, Block]:
         directory = self.directory
         known: dict[int, Any] = {one: self._cache.get(("texts", one)) for one in numbers}
         missing = sorted(one for one, found in known.items() if found is None)
         spans = map(directory.texts.span, missing)
         for number, body in zip(missing, self._bodies("texts", list(spans)), strict=True):
             found = self._verified("texts", partial(self._block, body, number))
-            self._cache.put(("texts", number), found, 8 * len(body))
+            self._cache.put(("texts", number), found, found.size_bytes)
             known[number] = found
         return known
 
-    def _block(self, body: bytes, number: int) -> list[str]:
+    def _block(self, body: bytes, number: int) -> Block:
         found = block_of(body, self.directory.texts.digests[number])
-        if len(found) != int(self.directory.ends[number]) - self._first_of(number):
+        if found.count != int(self.directory.ends[number]) - self._first_of(number):
             raise ValueError("a block has other documents than its directory says")
         return found
 
@@ -326,17 +350,18 @@ class StoredPart:
         found = []
         for place, block in self._each_block(wanted):
             first, keys_here = self._first_of(place), wanted[place]
-            found += [first + at for at, one in enumerate(map(self._document, block)) if one.key in keys_here]
+            keys_of = (self._document(block, at).key for at in range(block.count))
+            found += [first + at for at, key in enumerate(keys_of) if key in keys_here]
         return found
 
     # -- facets --------------------------------------------------------------------------------------------
 
     def columns(self, names: Collection[str]) -> dict[str, Column]:
-        """Return parts of ``columns``; those that are not at hand are got at once, neighbours in one request."""
+        """Return columns; those that are not at hand are got at once, neighbours in one request."""
         missing = sorted({COLUMNS.index(name) for name in names if name not in self._known})
         spans = map(self.directory.columns.span, missing)
-        for number, body in zip(missing, self._bodies("columns", list(spans)), strict=True):
-            self._known[COLUMNS[number]] = self._verified("columns", partial(column_of, body, self.directory, number))
+        for number, body in zip(missing, self._bodies("words", list(spans)), strict=True):
+            self._known[COLUMNS[number]] = self._verified("words", partial(column_of, body, self.directory, number))
         return {name: self._known[name] for name in names}
 
     def counts(self, facets: Collection[str], chosen: npt.NDArray[np.int64]) -> dict[str, Counter[str]]:
@@ -345,7 +370,10 @@ class StoredPart:
 
     def facet_bytes(self, facet: str) -> int:
         """See Part."""
-        return 0 if facet in self._known else self.directory.columns.span(COLUMNS.index(facet))[1]
+        return 0 if self._is_at_hand(facet) else self.directory.columns.span(COLUMNS.index(facet))[1]
+
+    def _is_at_hand(self, column: str) -> bool:
+        return column in self._known or self.directory.columns.span(COLUMNS.index(column))[0] >= self._tail[0]
 
     def having(self, facet: str, value: str) -> Mask:
         """See Part."""
@@ -375,7 +403,7 @@ class StoredPart:
             NotFoundError: A file is not there.
         """
         directory = self.directory
-        files = (("words", directory.words), ("texts", directory.texts), ("columns", directory.columns))
+        files = (("words", directory.words), ("texts", directory.texts), ("words", directory.columns))
         for what, parts in files:
             for start in range(0, len(parts.digests), _BLOCKS_AT_ONCE):
                 numbers = range(start, min(start + _BLOCKS_AT_ONCE, len(parts.digests)))
@@ -393,10 +421,15 @@ class StoredPart:
             raise _damaged(self.name.key(what), ValueError(str(exc)[:200])) from exc
 
     def _bodies(self, what: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Return spans of a file, given in order as start and length: at once, neighbours in one request."""
+        """Return spans of a file, given in order as start and length: at once, neighbours in one request.
+
+        What lies at the end of ``words`` is at hand.
+        """
+        near, tail = self._tail if what == "words" else (sys.maxsize, b"")
+        far = [one for one in spans if one[0] < near]
         joined: list[list[int]] = []
-        gap = max(_GAP_BYTES, _VAIN_BYTES // max(len(spans) - 1, 1))
-        for start, length in spans:
+        gap = max(_GAP_BYTES, _VAIN_BYTES // max(len(far) - 1, 1))
+        for start, length in far:
             if joined and start - joined[-1][1] <= gap and start + length - joined[-1][0] <= _AT_ONCE_BYTES:
                 joined[-1][1] = start + length
             else:
@@ -406,9 +439,9 @@ class StoredPart:
         bodies = self._store.parallel(calls) if len(calls) > 1 else [call() for call in calls]
         found: list[bytes] = []
         place = 0
-        for start, length in spans:
+        for start, length in far:
             while start >= joined[place][1]:
                 place += 1
             at = start - joined[place][0]
             found.append(bytes(bodies[place][at : at + length]))
-        return found
+        return found + [tail[start - near : start - near + length] for start, length in spans[len(far) :]]

@@ -47,7 +47,7 @@ INDEXED_TO: Final = 3_000_000
 WARNED_FROM: Final = 300_000
 """Whoever searches a lake of as many entries without an index is told: the process takes gigabytes."""
 
-_FILES: Final = ("texts", "columns", "words")
+_FILES: Final = ("texts", "words")
 _CHANGED: Final = 50
 """An index is made anew once the rows since are a 50th of its documents."""
 
@@ -238,7 +238,7 @@ def _said(part: StoredPart) -> tuple[object, ...]:
     """Return what the directory of an index says, without how many bytes its parts take."""
     said = part.directory
     firsts = said.words.firsts, said.texts.firsts
-    return said.count, said.total_length, said.kinds, said.datasets, *firsts, said.ends.tolist()
+    return said.count, said.total_length, said.kinds, said.aside, *firsts, said.ends.tolist()
 
 
 def _as_part(files: Files, lake_id: str, name: IndexName) -> StoredPart:
@@ -268,8 +268,8 @@ def _differences(part: StoredPart, made: StoredPart) -> Iterator[tuple[str, str]
             return
     for what, mine in made.columns(COLUMNS).items():
         its = part.columns([what])[what]
-        if mine.texts != its.texts or not all(map(np.array_equal, mine[1:], its[1:])):
-            yield part.name.key("columns"), f"the search index has another column {what!r} than the journal"
+        if not mine.texts.equals(its.texts) or not all(map(np.array_equal, mine[1:], its[1:])):
+            yield part.name.key("words"), f"the search index has another column {what!r} than the journal"
             return
     if _said(part) != _said(made):
         yield part.name.key("words"), "the directory of the search index says something else than the journal"

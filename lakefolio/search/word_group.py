@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from lakefolio.search.gathering import OWN, Label, Postings
+from lakefolio.search.document import Label
+from lakefolio.search.gathering import OWN, Postings
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-__all__ = ["WORD", "compounds", "is_letter", "spans", "stem", "tokens"]
+__all__ = ["WORD", "all_tokens", "compounds", "is_letter", "spans", "stem", "tokens"]
 
 _JOINERS: Final = "\u00ad\u200c\u200d\u2060"
 _BLOCKS: Final = (range(0x300, 0x3100), range(0xA660, 0xAC00), range(0xFB1E, 0xFE30))
@@ -115,19 +115,30 @@ def is_letter(token: str) -> bool:
 
 @lru_cache(maxsize=200_000)
 def _token(word: str) -> str:
-    """Return a word without case, accents and the s of a plural.
-
-    Source: Harman, How effective is suffixing? (1991), the S stemmer.
-    """
+    """Return a word without case, accents and the s of a plural."""
     if not word.isascii():
         decomposed = unicodedata.normalize("NFKD", word.casefold())
         word = "".join(one for one in decomposed if not unicodedata.combining(one) and one not in _JOINERS)
-    word = word.lower()
-    if len(word) < 4 or not word.endswith("s"):
+    return _singular(word.lower())
+
+
+def _singular(word: str) -> str:
+    """Return a word without the s of a plural.
+
+    Source: Harman, How effective is suffixing? (1991), the S stemmer.
+    """
+    if len(word) < 4 or word[-1] != "s":
         return word
     if word.endswith("ies") and not word.endswith(("eies", "aies")):
         return word[:-3] + "y"
     return word if word.endswith(("us", "ss")) else word[:-1]
+
+
+def all_tokens(word: str) -> Sequence[str]:
+    """Return the tokens of a word, or of what may be several, and its compounds."""
+    if _is_whole(word):
+        return (_singular(word.lower()),)
+    return [*tokens(word), *(token for _, _, token in compounds(word))]
 
 
 @lru_cache(maxsize=100_000)

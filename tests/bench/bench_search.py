@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from lakefolio.search.answer import answer
-from lakefolio.search.gathering import Document
+from lakefolio.search.document import Document
 from lakefolio.search.index import Index
 from lakefolio.search.meaning import StaticEncoder
 from lakefolio.search.parse import parse

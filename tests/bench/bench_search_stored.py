@@ -23,6 +23,7 @@ import scale_lake
 
 import lakefolio as lf
 from lakefolio.lake.lake import Lake
+from lakefolio.search.document_rows import documents_of
 from lakefolio.search.documents import all_documents
 from lakefolio.search.stored_part import StoredPart
 from lakefolio.search.upkeep import make_index, stored_index
@@ -151,7 +152,7 @@ def spelling(uri: str, questions: list[str], typos: list[str]) -> None:
 def texts_of(uri: str) -> list[bench_search.Row]:
     """Return the texts of the items that peers are given: the name, the description, and all the rest together."""
     rows = []
-    for one in all_documents(session_of(lf.open(uri))):
+    for one in (one for some in all_documents(session_of(lf.open(uri))) for one in documents_of(some)):
         rest = " ".join(text for field, text in one.texts if field not in ("name", "description"))
         rows.append((one.name, one.description or "", rest))
     return rows
