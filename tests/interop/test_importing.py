@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import hashlib
+import itertools
 import json
 import os
 import pickle
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import lakefolio as lf
 from lakefolio.cli.program import cli
 from lakefolio.errors import IntegrityError
 from lakefolio.interop.importing import import_from
+from lakefolio.interop.importing.plan import _Work
 from lakefolio.interop.importing.recorded_run import RecordedRun, record
 
 FRAME = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})
@@ -439,6 +441,67 @@ def test_branches_that_were_merged_and_tags_of_a_dvc_repository(lake: lf.Lake, s
     (problem,) = [one for one in import_from(lake, "dvc", str(source)).problems if "late" in one["what"]]
     assert "snapshot create late" in problem["why"]
     assert "late" not in {one.name for one in lake.snapshots("source")}
+
+
+def without_cache(source: Path, *contents: bytes) -> None:
+    """Remove content from DVC's cache."""
+    for content in contents:
+        md5 = hashlib.md5(content).hexdigest()
+        (source / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]).unlink()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="reads the history that git keeps")
+@pytest.mark.parametrize("broken", [False, True], ids=["whole", "broken off"])
+def test_a_tag_whose_content_came_later_is_completed(
+    lake: lf.Lake, source: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    git(source, "init", "-q", "-b", "main")
+    (source / ".gitignore").write_text("/.dvc/cache\n")
+    committed(source, "first", raw=b"1", lost=b"L1", gone=b"g", far=b"F")
+    git(source, "tag", "v1")
+    committed(source, "second", raw=b"2", gone=None, new=b"n")
+    git(source, "tag", "v2")
+    committed(source, "third", raw=b"3", lost=b"L3")
+    without_cache(source, b"L1", b"F")
+    report = import_from(lake, "dvc", str(source))
+    assert {one["what"].split(" ")[0] for one in report.problems} == {"lost", "far"}
+    assert "lost" not in lake.folio("source").get_snapshot("v1")
+    own = lake.folio("source").add("mine", [1])
+    cached(source, b"L1")
+    if broken:
+        with monkeypatch.context() as patched:
+            patched.setattr(_Work, "go_back", breaks_at(3, _Work.go_back))
+            with pytest.raises(KeyboardInterrupt):
+                import_from(lake, "dvc", str(source))
+    assert {one["what"].split(" ")[0] for one in import_from(lake, "dvc", str(source)).problems} == {"far"}
+    expected: dict[str | None, dict[str, bytes]] = {
+        "v1": {"raw": b"1", "lost": b"L1", "gone": b"g"},
+        "v2": {"raw": b"2", "lost": b"L1", "new": b"n"},
+        None: {"raw": b"3", "lost": b"L3", "new": b"n"},
+    }
+    for at, items in expected.items():
+        then = lake.folio("source") if at is None else lake.folio("source").get_snapshot(at)
+        assert {name: Path(then.get(name)).read_bytes() for name in then if name != "mine"} == items, at
+    assert own.get("mine") == [1]
+    cached(source, b"F")
+    assert not import_from(lake, "dvc", str(source)).problems
+    for at in ("v1", "v2", None):
+        assert Path(lake.get("source:far", at=at)).read_bytes() == b"F"
+    assert "gone" not in lake.folio("source")
+    again(lake, "dvc", source)
+    assert lake.check(read_data=True).ok
+
+
+def breaks_at(call: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that is interrupted at its n-th call, before it does anything."""
+    calls = itertools.count(1)
+
+    def broken(*args: Any) -> Any:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return function(*args)
+
+    return broken
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="reads the history that git keeps")

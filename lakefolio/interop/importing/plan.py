@@ -1,11 +1,13 @@
 """The steps of an import, and doing them once each, in the order of the source's history.
 
 What fails is tried again by the next import, when later steps may have been done: these are done again for the items
-that it changes, so that an older version never stays the newest.
+that it changes, so that an older version never stays the newest. A snapshot of a state that lacked items is taken
+again when they have come: of that state with them, after which the newest state is restored.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +20,7 @@ from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.quoting import quoted
 from lakefolio.lake import Lake
 from lakefolio.lake.documents import Documents
+from lakefolio.model.entries import Snapshot
 from lakefolio.process.places import printable
 from lakefolio.render.report import Report
 from lakefolio.render.text import counted
@@ -27,6 +30,8 @@ __all__ = ["ImportReport", "NewItem", "Plan", "Problem", "Step", "do_steps"]
 _RECORDS: Final = "imports"
 _AGAIN: Final = "done again"
 """The field of an import's record with the items whose later steps have yet to be done again."""
+_BACK: Final = "to restore"
+"""The field of an import's record with folio, version and items to restore, while an older state is the newest."""
 _Name = tuple[str, str]
 """Folio and name of an item."""
 
@@ -160,8 +165,9 @@ def do_steps(
     if dry_run:
         lacking = [one for step in fresh for one in step.items if isinstance(one.content, LakefolioError)]
         problems += [Problem(_called(one), str(one.content)) for one in lacking]
-    elif fresh or known.get(_AGAIN):
+    elif fresh or known.get(_AGAIN) or known.get(_BACK):
         records.create(name, {"source": plan.source})
+        work.go_back()
         done = 0
         for steps in _commits(work.due()):
             if progress is not None:
@@ -219,13 +225,20 @@ class _Work:
             folios.update(folio for folio, _ in done)
         self._changed = {(one[0], one[1]) for one in known.get(_AGAIN) or ()}
         """Items that an earlier step changed after a later one had been done."""
+        self._back: tuple[str, int, list[str]] | None = known.get(_BACK)
+        """Folio, version and items of the newest state, while that of a snapshot takes its place."""
+        self._failed: dict[str, set[_Name]] = {step.key: self._recorded_failures(step) for step in plan.steps}
+        """Step -> the items that had a problem in it."""
+
+    def _recorded_failures(self, step: Step) -> set[_Name]:
+        said = self._known.get(_recorded(step.key))
+        return set() if isinstance(said, str) else {(one[0], one[1]) for one in said or ()}
 
     def rest(self, step: Step) -> Step | None:
         """Return what is left of a step: all of it, the items that had a problem, or None."""
-        said = self._known.get(_recorded(step.key))
-        if isinstance(said, str):
+        if isinstance(self._known.get(_recorded(step.key)), str):
             return None
-        left = {(one[0], one[1]) for one in said or ()}
+        left = self._recorded_failures(step)
         return step.only(left) if left and left <= step.names else step
 
     def _done(self, step: Step) -> set[_Name]:
@@ -257,46 +270,87 @@ class _Work:
         with self._lake.batch(first if len(ready) == 1 else f"{first} and {len(ready) - 1:,} more"):
             done: dict[str, object] = {}
             for step in ready:
-                failed, found = self._apply(step)
+                failed, found, sound = self._apply(step)
                 problems += found
-                if step.key and len(failed) == len(found):
-                    done[_recorded(step.key)] = [list(one) for one in failed] or printable(step.message)
+                if step.key and sound:
+                    self._failed[step.key] = failed
+                    done[_recorded(step.key)] = [list(one) for one in sorted(failed)] or printable(step.message)
+            if self._back:
+                done[_BACK] = list(self._back)
             if self._changed:
                 done[_AGAIN] = [list(one) for one in sorted(self._changed)]
             if new := {key: one for key, one in done.items() if self._known.get(key) != one}:
                 self._records.set(self._name, new)
+        self.go_back()
         return problems
+
+    def go_back(self) -> None:
+        """Bring back the newest state, if that of a snapshot has taken its place."""
+        if self._back:
+            folio, version, names = self._back
+            with self._lake.batch(f"restore what the import made before a snapshot of {folio} was completed"):
+                self._lake.restore(version, folio, names)
+                self._records.set(self._name, {_BACK: None})
+            self._back = None
 
     def end(self) -> None:
         """Note that nothing has to be done again."""
         if self._changed:
             self._records.set(self._name, {_AGAIN: None})
 
-    def _apply(self, step: Step) -> tuple[list[_Name], list[Problem]]:
-        """Return the items that had a problem, and all problems."""
-        problems, failed = [], []
+    def _apply(self, step: Step) -> tuple[set[_Name], list[Problem], bool]:
+        """Return the items that had a problem, all problems, and whether those of items are the only ones."""
+        problems, failed = [], set()
         for item in step.items:
             found = _tried(_called(item), partial(_add, self._lake, item))
             problems += found
             if found:
-                failed.append((item.folio, item.name))
+                failed.add((item.folio, item.name))
+        told = len(problems)
         for folio, item_name in step.deletes:
             if item_name in self._lake.folio(folio):
                 self._lake.folio(folio).delete(item_name, warn_dependents=False)
-        self._changed |= self._hidden.get(step.key, set()) - set(failed)
+        self._changed |= self._hidden.get(step.key, set()) - failed
         for folio, facts in step.facts.items():
             problems += _tried(step.message, partial(self._lake.folio(folio).metadata.update, facts))
         if step.snapshot is not None:
-            problems += self._snapshot(step, *step.snapshot)
-        return failed, problems
+            failed |= self._lacking(step)
+            problems += self._snapshot(step, failed, *step.snapshot)
+        return failed, problems, len(problems) == told
 
-    def _snapshot(self, step: Step, folio: str, name: str, message: str | None, tags: Sequence[str]) -> list[Problem]:
-        if any(one.name == name for one in self._lake.snapshots(folio)):
-            return []
+    def _lacking(self, upto: Step) -> set[_Name]:
+        """Return the items that the folio of a snapshot lacks, or has an older version of, for problems before it."""
+        found: set[_Name] = set()
+        for step in itertools.takewhile(lambda one: one is not upto, self._plan.steps):
+            found = (found - step.names) | (self._failed[step.key] & step.names)
+        return {one for one in found if upto.snapshot is not None and one[0] == upto.snapshot[0]}
+
+    def _snapshot(
+        self, step: Step, lacking: set[_Name], folio: str, name: str, message: str | None, tags: Sequence[str]
+    ) -> list[Problem]:
+        take = partial(self._lake.snapshot, name, folio, message, list(tags))
+        taken = next((one for one in self._lake.snapshots(folio) if one.name == name), None)
+        if taken is not None:
+            come = self._failed[step.key] - lacking
+            return _tried(step.message, partial(self._complete, taken, folio, come, take)) if come else []
         if step.key in self._late:
             why = f"the import has gone on since: lakefolio snapshot create {name} --folio {folio} --at VERSION"
             return [Problem(f"snapshot {name}", why)]
-        return _tried(step.message, partial(self._lake.snapshot, name, folio, message, list(tags)))
+        return _tried(step.message, take)
+
+    def _complete(self, taken: Snapshot, folio: str, come: set[_Name], take: Callable[[], object]) -> None:
+        """Take a snapshot again: of the state that it has, and of the items that have come since, as they are now."""
+        now, then = (
+            {one.item: one.entry_id for one in lake.items(folio)}
+            for lake in (self._lake, self._lake.at(taken.target_version))
+        )
+        names = sorted(one for one in now.keys() | then.keys() if now.get(one) != then.get(one))
+        names = [one for one in names if (folio, one) not in come]
+        if names:
+            self._back = folio, self._lake.version, names
+            self._lake.restore(taken.target_version, folio, names)
+        self._lake.drop_snapshot(taken.name, folio)
+        take()
 
 
 def _called(item: NewItem) -> str:
