@@ -35,6 +35,8 @@ _PARTS = ("entries_replaced", "entries_unreplaced")
 """The model's rows in two: those of files in which some may have been replaced, and the others, which need no join."""
 _MANY_NAMES = 50_000
 """So many replaced names lie in nearly all files."""
+_FEW_ROWS = 1_000
+"""Of relations of no more rows, one thread answers in less time than several, which have to be woken for each step."""
 _KEPT_FOOTERS = 32
 """The footers of so many files of read models are kept parsed, 0.8 MiB each: a fifth of the time of a scan."""
 _MANY_CHANGES = 60
@@ -66,12 +68,17 @@ class BoundViews:
         given: Sequence[ViewFile],
         limits: Limits,
         further: frozenset[str],
+        *,
+        items: bool,
     ) -> None:
         self.tables = tuple(tables[name] for name in CORE)
         self._relations = _relations_of(tables, further)
+        self._has_one_thread = not items and _are_few(self._relations)  # which can't be changed once it is locked
         self._bound: set[str] = set()
         self._shallow: set[str] = set()  # those of which it is known that no text is nested too deep
         self.connection = open_tables({}, (), memory_bytes=_MEMORY_BYTES)
+        if self._has_one_thread:
+            self.connection.execute("set threads = 1")
         self.uses = Uses(self.connection)
         scans = [one for one in self._relations.values() if isinstance(one, FileScan)]
         if sum(len(one.paths) for one in scans if one.alike) <= _KEPT_FOOTERS:
@@ -150,7 +157,7 @@ class BoundViews:
         plain = self._relations.keys() == relations.keys() and relations.keys().isdisjoint((_ENTRIES, STATES))
         if not plain or lost or self._is_any_lost or self._items.are_any() or not self.uses.are_over():
             return False
-        if not self._given.keys().isdisjoint(self._made):
+        if not self._given.keys().isdisjoint(self._made) or (self._has_one_thread and not _are_few(relations)):
             return False
         if any(isinstance(one, FileScan) for one in relations.values()):
             return False  # a connection may read the files alone that there were when it was made
@@ -223,8 +230,8 @@ class BoundViews:
         return sorted(name for _, _, name in found if name)
 
     def fits(self, entries: Mapping[str, str]) -> bool:
-        """Say whether no item is bound as another entry than these."""
-        return self._items.fit(entries)
+        """Say whether no item is bound as another entry than these, and the rows of any may be read."""
+        return self._items.fit(entries) and not (entries and self._has_one_thread)
 
     def require_items(self, rows: Mapping[str, ItemContent], *, shallow: bool) -> None:
         """Make items relations, by their references; ``shallow``: with texts that any function can take."""
@@ -244,6 +251,10 @@ class BoundViews:
 def _relations_of(tables: Mapping[str, Rows], further: frozenset[str]) -> dict[str, Rows]:
     names = [*CORE, *(name for name in (*_MODELS, *further) if name in tables)]
     return {name: tables[name] for name in names}
+
+
+def _are_few(relations: Mapping[str, Rows]) -> bool:
+    return all(not isinstance(rows, FileScan) and rows.num_rows <= _FEW_ROWS for rows in relations.values())
 
 
 def _models_of(view: ViewFile) -> frozenset[str]:

@@ -253,18 +253,21 @@ class Views:
             key: tuple[Any, ...] = next(keys, (*same, further))
             found = self._bindings.pop(key, None)
             if found is None or not found.fits(entries):  # relations made of the other one keep reading what it reads
-                found = self._former(tables, lost, key[-1])
+                found = self._former(tables, lost, entries, key[-1])
             if found is None:
-                found = BoundViews(self.files, tables, lost, self._given, self._limits, key[-1])
+                items = bool(entries)
+                found = BoundViews(self.files, tables, lost, self._given, self._limits, key[-1], items=items)
             self._bindings[key] = found
             return found, found.uses.begin()
 
-    def _former(self, tables: Mapping[str, Rows], lost: frozenset[str], further: frozenset[str]) -> BoundViews | None:
+    def _former(
+        self, tables: Mapping[str, Rows], lost: frozenset[str], entries: Mapping[str, str], further: frozenset[str]
+    ) -> BoundViews | None:
         """Make room for a binding, and return the one that made it if it could be bound to these tables."""
         if len(self._bindings) < _KEPT_BINDINGS:
             return None
         former = self._bindings.pop(next(iter(self._bindings)))
-        return former if former.bind_anew(tables, lost, further) else None
+        return former if former.fits(entries) and former.bind_anew(tables, lost, further) else None
 
     def _error(self, sql: str, exc: Exception) -> InvalidInputError:
         text = str(exc)
