@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import socket
 import sys
 import threading
@@ -26,6 +27,7 @@ __all__ = ["packages", "run_facts", "snapshot_environment", "snapshot_execution"
 
 _GIT_KEPT_S: Final = 5.0
 _LONGEST_COMMAND: Final = 2_000
+_NAMED: Final = re.compile(r"(?m)^(Name|Version):[ \t]*(.*\S)")
 _lock: Final = threading.Lock()
 _git: dict[str, tuple[float, GitState | None]] = {}
 
@@ -49,13 +51,15 @@ def packages() -> dict[str, Any]:
     """Return Python, platform and the versions of the installed distributions; looked up once per process."""
     from importlib.metadata import distributions
 
-    found: dict[str, str] = {}
+    known: dict[str, str] = {}
     for one in distributions():
-        try:
-            found.setdefault(one.name, one.version)
-        except (KeyError, TypeError, AttributeError):
+        try:  # the parser of importlib.metadata takes ten times as long: it reads the descriptions, too
+            text = one.read_text("METADATA") or one.read_text("PKG-INFO") or ""
+        except (ValueError, TypeError, AttributeError):
             continue  # a broken installation of somebody else
-    known = {str(name): str(version) for name, version in found.items() if name and version}
+        said = dict(_NAMED.findall(text.partition("\n\n")[0]))
+        if said.keys() >= {"Name", "Version"}:
+            known.setdefault(said["Name"], said["Version"])
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -430,3 +430,22 @@ def test_a_frame_of_no_runs_has_the_columns_that_identify_a_run(lake):
     assert found == []
     assert list(found.df().columns) == found.pl().columns
     assert {"run_id", "name", "status", "started_at", "project"} <= set(found.pl().columns)
+
+
+def test_the_versions_of_packages_are_those_their_installations_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {
+        "plain": b"Metadata-Version: 2.1\nName: plain\nVersion: 1.2\n\nVersion: 9\nName: other\n",
+        "windows": b"Metadata-Version: 2.1\r\nVersion: 3.4 \r\nName: windows\r\n\r\nVersion: 9\r\n",
+        "licensed": b"Metadata-Version: 2.1\nName: licensed\nLicense: so\n        Version: 9\nVersion: 5\n",
+        "empty": b"",
+        "nameless": b"Metadata-Version: 2.1\nVersion: 1\n",
+        "broken": b"Name: broken\nVersion: 1\nAuthor: \xff\n",
+    }
+    for name, metadata in said.items():
+        (tmp_path / f"{name}-0.dist-info").mkdir()
+        (tmp_path / f"{name}-0.dist-info" / "METADATA").write_bytes(metadata)
+    (tmp_path / "nothing-0.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert provenance.packages.__wrapped__()["packages"] == {"licensed": "5", "plain": "1.2", "windows": "3.4"}
