@@ -74,7 +74,7 @@ def make(lake: lf.Lake) -> None:
 
 
 def index_of(lake: lf.Lake):
-    session = session_of(lake).still()
+    session = session_of(lake).steady()
     return session.opened.part(_Indexes, _Indexes).at(session, whole=False)
 
 
@@ -378,7 +378,7 @@ def test_all_documents_are_those_of_items_and_runs_in_order(uri: str) -> None:
         with lake.run(f"train {number}", tags=["x"]) as run:
             run.log(score=number)
             run.set_params(lr=0.1, deep={"a": [1]})
-    session = session_of(lake).still()
+    session = session_of(lake).steady()
     expected = [*item_documents(session, heads(session)), *run_documents(session)]
     found = [one for rows in all_documents(session) for one in documents_of(rows)]
     assert found == sorted(expected, key=lambda one: one.ref)

@@ -120,7 +120,7 @@ def add(
     is kept as it is unless --as gives its kind.
     """
     folio_name, name = (check_folio(ref[:-1]), "") if ref.endswith(":") else named(ref)
-    words: dict[str, Any] = {
+    annotations: dict[str, Any] = {
         "description": description,
         "inputs": list(inputs) or None,
         "tags": list(tags) or None,
@@ -134,28 +134,28 @@ def add(
     lake = app.open(writing=True)
     folio = lake.folio(folio_name)
     if not name:
-        name = named(ref)[1] if folio.naming() is None else folio.name_of(words["metadata"])
+        name = named(ref)[1] if folio.naming() is None else folio.name_of(annotations["metadata"])
     before = lake.version
     doing = f"adding {path}"
     with app.output.working(doing) as say, nullcontext() if message is None else lake.batch(message):
         lake.on_upload = lambda sent, size: say(f"{doing}: {format_bytes(sent)} of {format_bytes(size)} sent")
         if reference:
-            _refer(folio, name, path, kind, words)
+            _refer(folio, name, path, kind, annotations)
         else:
             with _local(path) as source:
                 chosen = kind or _kind_of(source, form)
                 if chosen == "table":
-                    folio.import_table(name, source, table_format=form or _table_format(source), **csv, **words)
+                    folio.import_table(name, source, table_format=form or _table_format(source), **csv, **annotations)
                 elif chosen == "array" and format_of(source.name) == "hdf5":
                     from lakefolio.items.table_hdf5 import read_array
 
-                    folio.add_numpy(name, read_array(source, table), **words)
+                    folio.add_numpy(name, read_array(source, table), **annotations)
                 elif form is not None or any(csv.values()):
                     raise click.UsageError(
                         "--format, --type, --encoding, --delimiter and --table are for tables; give --as table"
                     )
                 else:
-                    _store(folio, name, source, chosen, words, stdin=path == "-")
+                    _store(folio, name, source, chosen, annotations, stdin=path == "-")
     entry = lake.item(f"{folio_name}:{name}")
     size = "" if entry.size_bytes is None else f", {counted(entry.size_bytes, 'byte')}"
     rows = "" if entry.row_count is None else f", {counted(entry.row_count, 'row')}"
@@ -198,14 +198,14 @@ def _local(path: str) -> Iterator[Path]:
         yield source
 
 
-def _refer(folio: Folio, name: str, path: str, kind: str | None, words: dict[str, Any]) -> None:
+def _refer(folio: Folio, name: str, path: str, kind: str | None, annotations: dict[str, Any]) -> None:
     if kind not in (None, "table", "artifact"):
         raise click.UsageError("a reference is a table or an artifact; leave --as out, or give one of these")
     if path == "-":
         raise click.UsageError("stdin can't be referred to")
     if "://" not in path and not os.path.exists(os.path.expanduser(path)):
         raise LocalFileNotFoundError(f"there is no file or folder {path!r}", hint="check the path", path=path)
-    folio.add_reference(name, path, kind=kind, **words)
+    folio.add_reference(name, path, kind=kind, **annotations)
 
 
 def _kind_of(source: Path, form: str | None) -> str:
@@ -227,22 +227,22 @@ def _types(given: tuple[str, ...]) -> dict[str, str] | None:
     return found or None
 
 
-def _store(folio: Folio, name: str, source: Path, kind: str, words: dict[str, Any], *, stdin: bool) -> None:
+def _store(folio: Folio, name: str, source: Path, kind: str, annotations: dict[str, Any], *, stdin: bool) -> None:
     if kind == "array":
-        folio.add_numpy(name, _array(source), **words)
+        folio.add_numpy(name, _array(source), **annotations)
     elif kind == "json":
         from lakefolio.items.json_import import read_json_file
 
         data = read_json_file(source)
         _notice_path(name, data)
-        folio.add_json(name, data, **words)
+        folio.add_json(name, data, **annotations)
     elif stdin and source.stat().st_size <= _IN_MEMORY_BYTES:
         content = source.read_bytes()
         if len(content) <= _LONGEST_PATH:
             _notice_path(name, content.decode("utf-8", "replace").strip("\n"))
-        folio.add_data(name, content, **words)
+        folio.add_data(name, content, **annotations)
     else:
-        folio.add_artifact(name, source, **words)
+        folio.add_artifact(name, source, **annotations)
 
 
 def _notice_path(name: str, data: object) -> None:

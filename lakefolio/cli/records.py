@@ -91,7 +91,7 @@ def _table(app: App, ref: str, *, writing: bool = False) -> Records:
     return app.open(writing=writing).folio(folio).table(ref)
 
 
-def _told(app: App, written: Written) -> None:
+def _report(app: App, written: Written) -> None:
     facts = {name: getattr(written, name) for name in ("version", "added", "updated", "deleted", "repeated")}
     app.output.emit(facts, str(written))
 
@@ -108,7 +108,7 @@ def _writer(verb: str, line: str) -> Command:
     def write(app: App, ref: str, path: str, form: str | None, once: str | None, message: str | None) -> None:
         table = _table(app, ref, writing=True)
         with _rows(path, form, table) as rows:
-            _told(app, getattr(table, verb)(rows, once=once, message=message))
+            _report(app, getattr(table, verb)(rows, once=once, message=message))
 
     write.help = f"{line}\n\nFILE is a table file as `lakefolio add` reads it; - is stdin, one JSON object a line."
     return write
@@ -190,7 +190,7 @@ def query(app: App, ref: str, where: str | None, columns: tuple[str, ...], order
 @click.option("-m", "--message", metavar="TEXT", help="Why, for the history.")
 def delete(app: App, ref: str, where: str, message: str | None) -> None:
     """Remove rows of a record table; its history keeps them."""
-    _told(app, _table(app, ref, writing=True).delete_where(where, message=message))
+    _report(app, _table(app, ref, writing=True).delete_where(where, message=message))
 
 
 @command(example="lakefolio records schema lab:scores", light=True, of=records)
@@ -244,7 +244,7 @@ def migrate(app: App, ref: str, change: str, words: tuple[str, ...], fill: str |
         "required": lambda: table.set_null(words[0], False, reason=reason),
         "optional": lambda: table.set_null(words[0], True, reason=reason),
     }
-    _told(app, calls[change]())
+    _report(app, calls[change]())
 
 
 @command(example="lakefolio records history lab:scores --limit 5", light=True, of=records)

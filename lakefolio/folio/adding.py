@@ -107,7 +107,7 @@ def add_data(
     facts: dict[str, object] = {word: options.pop(word) for word in WORDS if word in options}
     for ignored in _IGNORED:
         options.pop(ignored, None)
-    said = Annotations.of(
+    annotations = Annotations.of(
         description,
         inputs,
         tags,
@@ -118,7 +118,7 @@ def add_data(
         version=check_label(version),
         bump=bump,
     )
-    return put(folio, name, data, with_columns(said, columns_from), options=options)
+    return put(folio, name, data, with_columns(annotations, columns_from), options=options)
 
 
 def add(
@@ -195,10 +195,10 @@ def add_numpy(
     """
     sparse = imported("scipy.sparse")
     kind = "sparse" if sparse is not None and sparse.issparse(array) else "array"
-    said = Annotations.of(
+    annotations = Annotations.of(
         description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep, version=version, bump=bump
     )
-    return put(folio, name, array, said, kind=kind)
+    return put(folio, name, array, annotations, kind=kind)
 
 
 def add_json(
@@ -222,10 +222,10 @@ def add_json(
     Args:
         data: The value. NaN and infinities come back.
     """
-    said = Annotations.of(
+    annotations = Annotations.of(
         description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep, version=version, bump=bump
     )
-    return put(folio, name, data, said, kind="json")
+    return put(folio, name, data, annotations, kind="json")
 
 
 def add_timestamp(
@@ -249,10 +249,10 @@ def add_timestamp(
     Args:
         timestamp: The instant.
     """
-    said = Annotations.of(
+    annotations = Annotations.of(
         description, inputs, tags, metadata, {"code": code}, overwrite=overwrite, keep=keep, version=version, bump=bump
     )
-    return put(folio, name, timestamp, said, kind="timestamp")
+    return put(folio, name, timestamp, annotations, kind="timestamp")
 
 
 def add_artifact(
@@ -286,10 +286,10 @@ def add_artifact(
     if not isinstance(path, bytes | bytearray | memoryview) and existing_path(path).is_dir():
         kind = "directory"
     facts = {"category": category, "code": code}
-    said = Annotations.of(
+    annotations = Annotations.of(
         description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
     )
-    return put(folio, name, path, said, kind=kind)
+    return put(folio, name, path, annotations, kind=kind)
 
 
 def add_file(
@@ -355,39 +355,39 @@ def add_reference(
         uri: A path or URI.
         kind: ``table`` or ``artifact``; by default the extension decides.
     """
-    said = Annotations.of(
+    annotations = Annotations.of(
         description, inputs, tags, metadata, overwrite=overwrite, keep=keep, version=version, bump=bump
     )
-    return put_reference(folio, name, uri, said, kind=kind)
+    return put_reference(folio, name, uri, annotations, kind=kind)
 
 
-def with_columns(said: Annotations, columns_from: ColumnsFrom) -> Annotations:
+def with_columns(annotations: Annotations, columns_from: ColumnsFrom) -> Annotations:
     """Return annotations with the columns that a table was made from; inputs that only these name are inputs too."""
     if columns_from is None:
-        return said
-    inputs, details = column_details(columns_from, said.inputs)
-    return replace(said, inputs=inputs, input_details=details, inputs_given=True)
+        return annotations
+    inputs, details = column_details(columns_from, annotations.inputs)
+    return replace(annotations, inputs=inputs, input_details=details, inputs_given=True)
 
 
 def put(
     folio: SelfT,
     name: str | None,
     obj: object,
-    said: Annotations,
+    annotations: Annotations,
     *,
     kind: str | None = None,
     options: Mapping[str, object] | None = None,
     used_up: bool = False,
 ) -> SelfT:
     """Add an object: the one way in which all methods do."""
-    name = _named(folio, name, said)
+    name = _named(folio, name, annotations)
     session = folio._core.session
-    inferred = with_inferred_inputs(session, folio.name, name, said)
-    is_inferred, said = inferred is not said, inferred
+    inferred = with_inferred_inputs(session, folio.name, name, annotations)
+    is_inferred, annotations = inferred is not annotations, inferred
     if type(obj).__name__ == "LazyFrame":
-        said = with_plan_inputs(session, folio.name, name, obj, said)
-    session.put(folio.name, name, obj, said, kind=kind, options=options, used_up=used_up)
-    if is_inferred:  # said once it is so: a refused item was made from nothing
+        annotations = with_plan_inputs(session, folio.name, name, obj, annotations)
+    session.put(folio.name, name, obj, annotations, kind=kind, options=options, used_up=used_up)
+    if is_inferred:  # told once it is so: a refused item was made from nothing
         tell_inferred_inputs(session, folio.name, name, inferred.inputs)
     folio._core.move_pin()
     return folio
@@ -397,25 +397,25 @@ def put_reference(
     folio: SelfT,
     name: str | None,
     uri: str | Path,
-    said: Annotations,
+    annotations: Annotations,
     *,
     kind: str | None,
     options: Mapping[str, object] | None = None,
 ) -> SelfT:
     """Register content that lies elsewhere: the one way in which all methods do."""
-    name = _named(folio, name, said)
-    folio._core.session.put_reference(folio.name, name, uri, said, kind=kind, options=options)
+    name = _named(folio, name, annotations)
+    folio._core.session.put_reference(folio.name, name, uri, annotations, kind=kind, options=options)
     folio._core.move_pin()
     return folio
 
 
-def _named(folio: Folio, name: str | None, said: Annotations) -> str:
+def _named(folio: Folio, name: str | None, annotations: Annotations) -> str:
     """Return the name of a new item: the one that is given, else the one that the pattern makes of the metadata."""
     if name is not None:
         check_name(folio, name)
         return name
     folio._core.check_writable()
-    return filled_name(folio, said.metadata)
+    return filled_name(folio, annotations.metadata)
 
 
 def check_name(folio: Folio, name: object) -> None:

@@ -40,10 +40,10 @@ def add_sklearn(
         custom: Accepted for DataFolio, where it asks for skops.
     """
     facts = {"hyperparameters": dict(hyperparameters or {}) or None, "code": code}
-    said = Annotations.of(
+    annotations = Annotations.of(
         description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
     )
-    return put(folio, name, model, said, kind="model")
+    return put(folio, name, model, annotations, kind="model")
 
 
 def add_model(
@@ -75,7 +75,7 @@ def add_model(
         init_args: Of a torch module only; see ``add_pytorch``.
         save_class: Of a torch module only; see ``add_pytorch``.
     """
-    said: dict[str, Any] = {
+    annotations: dict[str, Any] = {
         "inputs": inputs,
         "hyperparameters": hyperparameters,
         "code": code,
@@ -87,7 +87,7 @@ def add_model(
     }
     if handler_of("torch").accepts(model):
         return folio.add_pytorch(
-            name, model, description, overwrite, init_args=init_args, save_class=save_class, **said
+            name, model, description, overwrite, init_args=init_args, save_class=save_class, **annotations
         )
     if init_args or save_class:
         raise UnsupportedTypeError(
@@ -95,7 +95,7 @@ def add_model(
             kind="wrong-kind",
             hint="leave them out, or pass an instance of torch.nn.Module",
         )
-    return folio.add_sklearn(name, model, description, overwrite, **said)
+    return folio.add_sklearn(name, model, description, overwrite, **annotations)
 
 
 def add_pytorch(
@@ -130,7 +130,7 @@ def add_pytorch(
     given = {"init_args": dict(init_args) if init_args else None, "save_class": save_class or None}
     options = {key: value for key, value in given.items() if value is not None}
     facts = {"hyperparameters": dict(hyperparameters or {}) or None, "code": code}
-    said = Annotations.of(
+    annotations = Annotations.of(
         description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
     )
-    return put(folio, name, model, said, kind="torch", options=options)
+    return put(folio, name, model, annotations, kind="torch", options=options)

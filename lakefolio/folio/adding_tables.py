@@ -60,10 +60,10 @@ def add_table(
     used = [models] if isinstance(models, str) else list(models or ())
     every = [*as_list(inputs), *used]
     facts = {"models": used or None, "code": code}
-    said = Annotations.of(
+    annotations = Annotations.of(
         description, every, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
     )
-    return put(folio, name, data, with_columns(said, columns_from), kind="table")
+    return put(folio, name, data, with_columns(annotations, columns_from), kind="table")
 
 
 def add_query(
@@ -98,7 +98,7 @@ def add_query(
     """
     folio._core.check_writable()
     found = answered(folio._core.session, sql, params)
-    said = Annotations.of(
+    annotations = Annotations.of(
         description,
         [*found.inputs, *as_list(inputs)],
         tags,
@@ -109,7 +109,7 @@ def add_query(
         version=version,
         bump=bump,
     )
-    return put(folio, name, found.rows, replace(said, input_details=found.details), kind="table", used_up=True)
+    return put(folio, name, found.rows, replace(annotations, input_details=found.details), kind="table", used_up=True)
 
 
 def import_table(
@@ -171,12 +171,12 @@ def import_table(
         source, table_format, block_size, types=types, encoding=encoding, delimiter=delimiter, table=table
     ) as reader:
         facts = {"imported_from": source.name}
-        said = Annotations.of(
+        annotations = Annotations.of(
             description, inputs, tags, metadata, facts, overwrite=overwrite, keep=keep, version=version, bump=bump
         )
         if name is None and folio.naming() is None:
             name = stem_of(source.name)
-        return put(folio, name, reader, said, kind="table", used_up=True)
+        return put(folio, name, reader, annotations, kind="table", used_up=True)
 
 
 def reference_table(
@@ -225,6 +225,6 @@ def reference_table(
     label = version if isinstance(version, str) else None
     facts = {"code": code, "num_rows": num_rows, "version": version if label is None else None}
     words = {"overwrite": overwrite, "keep": keep}
-    said = Annotations.of(description, inputs, tags, metadata, facts, **words, version=label, bump=bump)
+    annotations = Annotations.of(description, inputs, tags, metadata, facts, **words, version=label, bump=bump)
     options = {} if table_format is None else {"format": _FORMATS[table_format]}
-    return put_reference(folio, name, where, said, kind="table", options=options)
+    return put_reference(folio, name, where, annotations, kind="table", options=options)

@@ -97,7 +97,7 @@ def copy(
             kind="bad-arguments",
             hint="give one of them",
         )
-    reader = folio._core.still()
+    reader = folio._core.steady()
     entries = [one for one in reader.state().entries(folio.name) if include_archived or not one.archived]
     if include_items is not None:
         wanted = set(include_items)

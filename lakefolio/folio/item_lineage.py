@@ -50,7 +50,7 @@ def provenance(folio: Folio, /, name: str, *, at: At = None) -> Provenance:
     from lakefolio.provenance.chain import provenance_of
 
     _, entry = folio._core.find(name, at)
-    return provenance_of(folio._core.reading.still(), entry)
+    return provenance_of(folio._core.reading.steady(), entry)
 
 
 def lineage(folio: Folio, /, name: str) -> Lineage:

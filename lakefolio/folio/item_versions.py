@@ -144,5 +144,5 @@ def compatibility(
     from lakefolio.compare.compatibility import compatibility_of
 
     return compatibility_of(
-        folio._core.still(), folio.name, check_item(name), 0 if a is None else a, b, renamed=renamed
+        folio._core.steady(), folio.name, check_item(name), 0 if a is None else a, b, renamed=renamed
     )

@@ -73,7 +73,7 @@ class OpenFolio:
         """The session that reads are answered by: that of the pinned() block of this thread or task, if any."""
         return _PINNED.get().get(id(self), self.session)
 
-    def still(self) -> Session:
+    def steady(self) -> Session:
         """Return a session whose state does not move while many things are looked up: one request in all."""
         reader = self.reading
         state = reader.unwatched_state()
@@ -176,7 +176,7 @@ class OpenFolio:
         if id(self) in _PINNED.get():
             yield
             return
-        token = _PINNED.set({**_PINNED.get(), id(self): self.still()})
+        token = _PINNED.set({**_PINNED.get(), id(self): self.steady()})
         try:
             yield
         finally:
@@ -188,4 +188,4 @@ class OpenFolio:
         if id(self) in pinned:
             others = {key: session for key, session in pinned.items() if key != id(self)}
             _PINNED.set(others)
-            _PINNED.set({**others, id(self): self.still()})
+            _PINNED.set({**others, id(self): self.steady()})

@@ -262,7 +262,7 @@ def similar(folio: Folio, /, name: str, *, at: At = None, kind: str | None = Non
     from lakefolio.search.reading import similar_of
 
     reader, entry = folio._core.find(name, at)
-    return similar_of(reader.still(), entry.ref, kind=kind, limit=limit)
+    return similar_of(reader.steady(), entry.ref, kind=kind, limit=limit)
 
 
 def validate(folio: Folio, /) -> dict[str, bool]:
@@ -274,7 +274,7 @@ def validate(folio: Folio, /) -> dict[str, bool]:
     Returns:
         Name -> whether it is good. Never raises for a bad item.
     """
-    reader = folio._core.still()
+    reader = folio._core.steady()
     entries = reader.state().entries(folio.name)
     _warn_of_unfollowed(reader, entries)
     with Workers(_THREADS, "lakefolio-validate") as workers:

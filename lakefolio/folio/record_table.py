@@ -90,9 +90,9 @@ def create_table(
     check_name(folio, name)
     schema = declared(columns, key, checks)
     created_ms = now_ms()
-    said = Annotations.of(description, None, tags, metadata, overwrite=overwrite)
+    annotations = Annotations.of(description, None, tags, metadata, overwrite=overwrite)
     made = encoded(new_id(), f"{folio.name}:{name}", 0, created_ms, schema, first=True)
-    folio._core.session.put_encoded(folio.name, name, made, None, said)
+    folio._core.session.put_encoded(folio.name, name, made, None, annotations)
     folio._core.move_pin()
     return Records(folio, name)
 
@@ -237,13 +237,13 @@ class Records:
 
     def count(self, where: str | None = None) -> int:
         """Return how many rows there are, or how many of a condition."""
-        from lakefolio.records.expressions import condition, told
+        from lakefolio.records.expressions import condition, condition_errors
 
         session, entry, _, state = self._seen()
         if where is None and state.row_count is not None:
             return state.row_count
         wanted = None if where is None else condition(where, state.schema.arrow).expression
-        with told(where):
+        with condition_errors(where):
             return int(dataset_of(session, entry, state).count_rows(filter=wanted))
 
     def history(self, limit: int | None = 20) -> RecordHistory:

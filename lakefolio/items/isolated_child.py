@@ -28,7 +28,7 @@ def main() -> None:
         _answer(json.loads(sys.stdin.buffer.readline()), out)
     except BaseException as exc:  # of any type: the process that asked must get it
         with contextlib.suppress(BaseException):
-            say(out, _told(exc))
+            say(out, _error_message(exc))
     with contextlib.suppress(BaseException):
         out.flush()
     os._exit(0)
@@ -46,7 +46,7 @@ def _answer(request: dict[str, Any], out: IO[bytes]) -> None:
         say(out, {})
 
 
-def _told(exc: BaseException) -> dict[str, object]:
+def _error_message(exc: BaseException) -> dict[str, object]:
     if isinstance(exc, LakefolioError):
         objects = {key: one for key, one in exc.objects.items() if isinstance(one, str | int | float)}
         return {

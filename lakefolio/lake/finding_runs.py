@@ -159,7 +159,7 @@ def follow_runs(lake: Lake, /, *, every_s: float = 2.0) -> Iterator[Lake]:
     """
     from lakefolio.runs.following import changes
 
-    return (type(lake)(still) for still in changes(lake._session, every_s))
+    return (type(lake)(steady) for steady in changes(lake._session, every_s))
 
 
 def metric_history(lake: Lake, /, run_id: str, name: str | None = None) -> pa.Table:

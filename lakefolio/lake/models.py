@@ -93,7 +93,7 @@ class Model:
     def _still(self) -> Registry:
         """Return the registry as it is now, for many questions that ask the store once."""
         session = self._lake._session
-        return self._registry if session.in_batch else Registry(type(self._lake)(session.still()))
+        return self._registry if session.in_batch else Registry(type(self._lake)(session.steady()))
 
     def __repr__(self) -> str:
         versions = self.versions()

@@ -132,7 +132,7 @@ def query(
     asked.order(order_by)
     if limit is not None or offset:
         asked.limit(2**62 if limit is None else limit, offset)
-    reader = lake._session.still()
+    reader = lake._session.steady()
     try:
         rows = reader.query(asked.sql, asked.params).to_arrow_table()
     except InvalidInputError as exc:
@@ -182,7 +182,7 @@ def browse(lake: Lake, /, path: str = "") -> Folder:
     """
     from lakefolio.query.browse import browse
 
-    return browse(settled(lake._session).still(), path)
+    return browse(settled(lake._session).steady(), path)
 
 
 def views(lake: Lake, /) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
@@ -194,7 +194,7 @@ def views(lake: Lake, /) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     """
     from lakefolio.query.browse import all_views
 
-    return all_views(lake._session.still())
+    return all_views(lake._session.steady())
 
 
 def compare(lake: Lake, /, *runs: str) -> Comparison:
@@ -211,7 +211,7 @@ def compare(lake: Lake, /, *runs: str) -> Comparison:
     """
     from lakefolio.runs.compare import compare
 
-    return compare(settled(lake._session).still(), runs)
+    return compare(settled(lake._session).steady(), runs)
 
 
 def search(
@@ -266,7 +266,7 @@ def search(
     from lakefolio.search.log import log_search
     from lakefolio.search.reading import search_of
 
-    reader = settled(lake._session).still() if at is None else lake._session.at(at)
+    reader = settled(lake._session).steady() if at is None else lake._session.at(at)
     found = search_of(reader, query, folio=folio, kind=kind, limit=limit, meaning=meaning)
     log_search(lake._session, found, {"folio": folio, "kind": kind, "meaning": meaning})
     return found
@@ -329,7 +329,7 @@ def similar(
     """
     from lakefolio.search.reading import similar_of
 
-    reader = settled(lake._session).still() if at is None else lake._session.at(at)
+    reader = settled(lake._session).steady() if at is None else lake._session.at(at)
     return similar_of(reader, ref, folio=folio, kind=kind, limit=limit)
 
 
@@ -355,7 +355,7 @@ def status(lake: Lake, /, folio: str | None = None, *, archived: bool = False, a
     """
     from lakefolio.status.reading import status_of
 
-    return status_of(lake._session.still() if at is None else lake._session.at(at), folio, archived=archived)
+    return status_of(lake._session.steady() if at is None else lake._session.at(at), folio, archived=archived)
 
 
 def create_dataset(
@@ -409,11 +409,11 @@ def get_dataset(lake: Lake, /, name: str, *, at: At | None = None) -> Dataset:
     """
     from lakefolio.query.dataset import get
 
-    return get(lake._session.still() if at is None else lake._session.at(at), name)
+    return get(lake._session.steady() if at is None else lake._session.at(at), name)
 
 
 def datasets(lake: Lake, /) -> Datasets:
     """Return the datasets: a list with name, description, tags, item count and bytes of each."""
     from lakefolio.query.dataset import listed
 
-    return listed(lake._session.still())
+    return listed(lake._session.steady())

@@ -164,7 +164,7 @@ def impact(lake: Lake, /, ref: str, column: str | None = None) -> Impact:
     """
     from lakefolio.session.history_queries import impact_of
 
-    return impact_of(lake._session.still(), *item_named(lake, ref), column)
+    return impact_of(lake._session.steady(), *item_named(lake, ref), column)
 
 
 def sql(lake: Lake, /, query: str, params: object = None) -> duckdb.DuckDBPyRelation:

@@ -130,7 +130,7 @@ def diff(
         )
     if parse_ref(item).at is not None:
         raise said_twice(item, a)
-    return diff_item(lake._session.still(), *item_named(lake, item), a, b, key=key, limit=limit)
+    return diff_item(lake._session.steady(), *item_named(lake, item), a, b, key=key, limit=limit)
 
 
 def set_version_policy(
@@ -264,13 +264,13 @@ def restore(
     rows = lake._session.plan(*changes) if changes else []
     tables = [(entry.folio, entry.item) for entry, _ in behind(lake._session, changes)]
     if changes and not dry_run:
-        lake._session.apply(*changes, message=f"restore {folio or 'lake'} to {_told(at, version)}")
+        lake._session.apply(*changes, message=f"restore {folio or 'lake'} to {_target_text(at, version)}")
     told = {(row["folio"], row.get("item")) for row in rows}
     rows += [{"op": "put", "folio": folio, "item": item} for folio, item in tables if (folio, item) not in told]
     return RestoreReport.of(rows, version, dry_run=dry_run, at=at)
 
 
-def _told(at: At, version: int) -> str:
+def _target_text(at: At, version: int) -> str:
     """Return a point in time as the log says it: ``-1`` and "yesterday" mean another version later on."""
     named = str(at).removeprefix("@")
     return f"@{version}" if named == str(version) else f"@{version} ({named})"

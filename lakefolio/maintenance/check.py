@@ -82,7 +82,7 @@ def check(
 
 def _look(session: Session, *, with_data: bool) -> tuple[CheckReport, EntryCheck]:
     """Check everything but the stored bytes once, as of one version."""
-    session = session.still()
+    session = session.steady()
     state = session.committed()
     report = CheckReport(state.version)
     contents = check_rows(session, report, _models(session, report), with_data=with_data)

@@ -48,7 +48,7 @@ def graph(lake: Lake, ref: str, depth: int | None) -> dict[str, Any]:
     live = _live(lake, found)
     names = _names(lake, [node.id for node in nodes.values() if node.type == "run"])
     stale = stale_among(
-        session_of(lake).still(), {(node.folio or "", node.item or "") for node in nodes.values() if node.key in live}
+        session_of(lake).steady(), {(node.folio or "", node.item or "") for node in nodes.values() if node.key in live}
     )
     return {
         "nodes": [

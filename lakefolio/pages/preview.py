@@ -201,7 +201,7 @@ def _json(lake: Lake, entry: Entry) -> dict[str, Any]:
     return {"type": "json", "value": value}
 
 
-def _told(lake: Lake, entry: Entry) -> dict[str, Any]:
+def _described(lake: Lake, entry: Entry) -> dict[str, Any]:
     """Show a model, or anything else that is never loaded, by what its entry records."""
     return {"type": "json", "value": plain(entry.details), "note": "recorded when it was added; it is not loaded here"}
 
@@ -211,7 +211,7 @@ def _file(lake: Lake, entry: Entry) -> dict[str, Any]:
         return {"type": "none", "note": f"a reference to {entry.uri}: its content is not read here"}
     path = Path(lake.folio(entry.folio).item_path(entry.ref))
     if not path.is_file():
-        return _told(lake, entry)
+        return _described(lake, entry)
     with path.open("rb") as file:
         head = file.read(TEXT_BYTES)
     media_type = picture_type(head)
@@ -248,7 +248,7 @@ _SHOWN: Final[Mapping[str, Callable[[Lake, Entry], dict[str, Any]]]] = {
     "sparse": _array,
     "json": _json,
     "timestamp": _json,
-    "model": _told,
-    "torch": _told,
-    "directory": _told,
+    "model": _described,
+    "torch": _described,
+    "directory": _described,
 }

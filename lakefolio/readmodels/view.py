@@ -110,7 +110,7 @@ class Folded:
         runs = self._ask(model, lambda runs: runs)
         return [file for run in runs.runs for file in run.files] if runs.stored else None
 
-    def give_up(self, model: Model) -> None:
+    def discard(self, model: Model) -> None:
         """Look for a model anew whose files can't be read."""
         self._models.instead(model.name)
 

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest, one_line
 
-__all__ = ["Condition", "column_text", "computed", "condition", "told", "value_text"]
+__all__ = ["Condition", "column_text", "computed", "condition", "condition_errors", "value_text"]
 
 _MOST_TEXT: Final = 10_000
 _DEEPEST: Final = 100
@@ -147,7 +147,7 @@ def _is_float(kind: pa.DataType) -> bool:
 
 
 @contextlib.contextmanager
-def told(text: str | None) -> Iterator[None]:
+def condition_errors(text: str | None) -> Iterator[None]:
     """Raise InvalidInputError (kind ``bad-condition``) if a condition can't be computed of rows, as one overflows."""
     try:
         yield

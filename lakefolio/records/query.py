@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
-from lakefolio.records.expressions import condition, told
+from lakefolio.records.expressions import condition, condition_errors
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -47,7 +47,7 @@ def rows_of(
     keys = _keys(schema, [order] if isinstance(order, str) else order or ())
     expression = None if where is None else condition(where, schema).expression
     read = None if wanted is None else list(dict.fromkeys([*wanted, *(name for name, _ in keys)]))
-    with told(where):
+    with condition_errors(where):
         scanner = dataset.scanner(columns=read, filter=expression)
         if not keys:
             rows = scanner.to_table() if limit is None else scanner.head(limit)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from lakefolio.errors import ConflictError, InvalidInputError, LakefolioError
 from lakefolio.process.fork import ForkLock
 from lakefolio.records.change import Change, Origin, Written, once_key
-from lakefolio.records.expressions import condition, told
+from lakefolio.records.expressions import condition, condition_errors
 from lakefolio.records.files import DataFiles
 from lakefolio.records.keys import KeyIndex, hashes
 from lakefolio.records.merging import files_to_merge
@@ -139,7 +139,7 @@ class RecordTable:
             def plan(state: TableState) -> Change:
                 wanted = condition(where, state.schema.arrow)
                 candidates = self.files.matching(state.files.values(), state.schema.arrow, wanted.expression)
-                with told(where):
+                with condition_errors(where):
                     paths = [file.path for file, rows in candidates if rows.count_rows(filter=wanted.expression)]
                 others = pc.invert(pc.coalesce(wanted.expression, pc.scalar(False)))
                 added, removed, gone = self._without(

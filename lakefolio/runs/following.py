@@ -78,10 +78,10 @@ def changes(session: Session, every_s: float, sleep: Callable[[float], object] =
     _check(every_s)
     before: tuple[int, frozenset[str]] | None = None
     while True:
-        still = settled(session)
-        seen = (still.committed().version, still.lost)
+        steady = settled(session)
+        seen = (steady.committed().version, steady.lost)
         if seen != before:
-            yield still
+            yield steady
             before = seen
         sleep(every_s)
 
@@ -98,13 +98,13 @@ def follow_run(
     run_id = manifest_of(settled(session), run_id).run_id
     seen = -1
     status: str | None = ""
-    for still in changes(session, every_s, sleep):
-        version = still.committed().version
-        ops = _ops(still, run_id, seen)
-        facts = still.metadata("run", run_id)
-        now = "lost" if run_id in still.lost else facts.get("status")
-        points = still.query(_POINTS, [run_id, seen]).fetchall() if "metrics" in ops else []
-        events = still.query(_EVENTS, [run_id, seen]).fetchall() if "events" in ops else []
+    for steady in changes(session, every_s, sleep):
+        version = steady.committed().version
+        ops = _ops(steady, run_id, seen)
+        facts = steady.metadata("run", run_id)
+        now = "lost" if run_id in steady.lost else facts.get("status")
+        points = steady.query(_POINTS, [run_id, seen]).fetchall() if "metrics" in ops else []
+        events = steady.query(_EVENTS, [run_id, seen]).fetchall() if "events" in ops else []
         if points or events or now != status or seen < 0:
             told = facts.get("error")
             error = str(told).strip().rpartition("\n")[2] if told and now == "failed" else None

@@ -226,32 +226,32 @@ def listed(
         raise InvalidInputError(
             f"limit is {shown_value(limit)}, expected a whole number", kind="bad-limit", hint="or None for all"
         )
-    still = session.still()  # one look at the store for all of them
+    steady = session.steady()  # one look at the store for all of them
     given = {column: str(value) for column, value in wanted.items() if value is not None}
     if "parent" in given:
-        given["parent"] = run_id_of(still.committed(), given["parent"])
+        given["parent"] = run_id_of(steady.committed(), given["parent"])
     if where is not None or sort:
         also = [f"{column} = {sql_text(value)}" for column, value in given.items()]
         also += [] if tag is None else [f"list_contains(tags, {sql_text(str(tag))})"]
-        _, rows = run_rows(still, where, sort, ["run_id"], None if limit is None else min(limit, 2**62), also=also)
-        return _list_of(session, still, [run_id for (run_id,) in rows])
+        _, rows = run_rows(steady, where, sort, ["run_id"], None if limit is None else min(limit, 2**62), also=also)
+        return _list_of(session, steady, [run_id for (run_id,) in rows])
     conditions = [f"{column} = ${column}" for column in given]
     values: dict[str, Any] = {**given, "lost": sorted(session.lost)}
     if tag is not None:
         conditions.append("list_contains(tags, $tag)")
         values["tag"] = tag
-    is_of_states = "run_states_model" in still.tables()
+    is_of_states = "run_states_model" in steady.tables()
     sql = _RUNS.format("runs" if is_of_states else _NOTED, " and ".join(conditions) or "true")
     if is_of_states:
         del values["lost"]
     if limit is not None:
         sql += "limit $most"
         values["most"] = min(limit, 2**62)
-    return _list_of(session, still, [str(run_id) for (run_id,) in still.query(sql, values).fetchall()])
+    return _list_of(session, steady, [str(run_id) for (run_id,) in steady.query(sql, values).fetchall()])
 
 
-def _list_of(session: Session, still: Session, ids: Sequence[str]) -> RunList:
-    read = partial(manifests_of, still)
+def _list_of(session: Session, steady: Session, ids: Sequence[str]) -> RunList:
+    read = partial(manifests_of, steady)
     if session.in_batch:  # what the batch says of them by now
         read = partial(_known, {run.run_id: run for run in manifests_of(session, ids)})
-    return RunList(ids, read, partial(measures, still))
+    return RunList(ids, read, partial(measures, steady))

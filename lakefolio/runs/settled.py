@@ -23,4 +23,4 @@ def settled(session: Session) -> Session:
     if session.in_batch:
         session.committed()
         return session.calling_lost(lost_runs(session))
-    return session if session.pinned is not None else session.still().calling_lost(lost_runs(session))
+    return session if session.pinned is not None else session.steady().calling_lost(lost_runs(session))

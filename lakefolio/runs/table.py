@@ -49,9 +49,9 @@ def run_rows(
     Raises:
         InvalidInputError: kind ``sql`` or ``bad-query``.
     """
-    still = session.still()
-    plain = still.query("select * from runs limit 0").columns
-    metrics = metric_names(still)
+    steady = session.steady()
+    plain = steady.query("select * from runs limit 0").columns
+    metrics = metric_names(steady)
     measured = {f"{name}.{one}": (name, one) for name in metrics for one in MEASURES}
     shared = {name: (name, "last") for name in metrics if name not in plain}  # differ in case, so are no columns
     measured = shared | measured
@@ -83,10 +83,10 @@ def run_rows(
     query = f"select {{}} from {_source(used, names)} where {holds} order by {order}, run_id desc{most}"
     try:
         if used or limit is None or limit > _FEW:
-            return wanted, still.query(query.format(chosen)).fetchall()
+            return wanted, steady.query(query.format(chosen)).fetchall()
         # only what chooses is read of all runs, and then those that were chosen
-        ids = [run_id for (run_id,) in still.query(query.format("run_id")).fetchall()]
-        found = still.query(f"select run_id, {chosen} from runs where {among(ids)}").fetchall()
+        ids = [run_id for (run_id,) in steady.query(query.format("run_id")).fetchall()]
+        found = steady.query(f"select run_id, {chosen} from runs where {among(ids)}").fetchall()
         rows = {run_id: row for run_id, *row in found}
         return wanted, [tuple(rows[run_id]) for run_id in ids]
     except InvalidInputError as exc:

@@ -146,7 +146,7 @@ def make_index(session: Session, begin: Callable[[], None] = lambda: None) -> In
         )
         return None
     begin()
-    fixed = session.still()
+    fixed = session.steady()
     version = fixed.committed().version
     with _made(fixed) as files:
         name = IndexName.of(version, uuid.uuid4().hex, files.footer, session.marker.lake_id)

@@ -40,10 +40,10 @@ _PYTHON: Final = tuple(
 @cache
 def watch_files() -> None:
     """Begin to tell traces of the files that are opened; for good, as such a hook can't be taken away."""
-    sys.addaudithook(_told)
+    sys.addaudithook(_on_event)
 
 
-def _told(event: str, values: tuple[object, ...]) -> None:
+def _on_event(event: str, values: tuple[object, ...]) -> None:
     if event in _TOLD and watching():
         with suppress(Exception):  # what goes wrong here must not reach who opens a file
             if event == "open":

@@ -26,15 +26,15 @@ _MOST_INPUTS: Final = 64
 _MOST_STEPS: Final = 1_000
 
 
-def with_inferred_inputs(session: Session, folio: str, item: str, said: Annotations) -> Annotations:
+def with_inferred_inputs(session: Session, folio: str, item: str, annotations: Annotations) -> Annotations:
     """Return annotations with the inputs that the run's reads tell, unless inputs were given. No request.
 
     An item that is there already keeps its recorded inputs if all of them are among these: a cell that is run again has
     read more by then.
     """
-    active = None if said.inputs_given else active_run(session.place)
+    active = None if annotations.inputs_given else active_run(session.place)
     if active is None or active.reads is None:
-        return said
+        return annotations
     state = session.journal.state
     read = [
         entry
@@ -42,11 +42,11 @@ def with_inferred_inputs(session: Session, folio: str, item: str, said: Annotati
         if (entry.folio, entry.item) != (folio, item) and not _is_made_from(state, entry, folio, item)
     ]
     if not 0 < len(read) <= _MOST_INPUTS:
-        return said
-    recorded = None if said.overwrite else state.entry(folio, item)
+        return annotations
+    recorded = None if annotations.overwrite else state.entry(folio, item)
     found = _refs_among(recorded.inputs, read) if recorded is not None else None
     refs = found if found is not None else [entry.ref for entry in read]
-    return replace(said, inputs=tuple(refs))
+    return replace(annotations, inputs=tuple(refs))
 
 
 def tell_inferred_inputs(session: Session, folio: str, item: str, refs: Sequence[str]) -> None:

@@ -45,18 +45,18 @@ def note_scan(session: Session, frame: object, entry: Entry) -> None:
             session.opened.part(_Scans, _Scans).note(path, entry)
 
 
-def with_plan_inputs(session: Session, folio: str, item: str, obj: object, said: Annotations) -> Annotations:
+def with_plan_inputs(session: Session, folio: str, item: str, obj: object, annotations: Annotations) -> Annotations:
     """Return annotations that name the items that a lazy frame reads, unless inputs were given, and their columns.
 
     Inputs that were given, or that the run's reads tell, stay as they are: those that the plan reads get the columns.
     """
-    if not _is_lazy(obj) or said.input_details:
-        return said
+    if not _is_lazy(obj) or annotations.input_details:
+        return annotations
     from lakefolio.views.polars_plan import columns_of_plan, files_of_plan
 
     scans = session.opened.part(_Scans, _Scans)
     if not any(scans.entry(path) for path in files_of_plan(obj)):  # type: ignore[arg-type]
-        return said
+        return annotations
     used: dict[str, tuple[Entry, dict[str, set[str]], set[str]]] = {}
     for path, plan in columns_of_plan(obj).items():  # type: ignore[arg-type]
         entry = scans.entry(path)
@@ -66,8 +66,8 @@ def with_plan_inputs(session: Session, folio: str, item: str, obj: object, said:
         rows.update(plan.rows)
         for name, read in plan.columns.items():
             columns.setdefault(name, set()).update(read)
-    inputs = said.inputs
-    if not inputs and not said.inputs_given:
+    inputs = annotations.inputs
+    if not inputs and not annotations.inputs_given:
         inputs = tuple(used)
     details: dict[str, dict[str, Any]] = {}
     for ref, (entry, columns, rows) in used.items():
@@ -76,7 +76,7 @@ def with_plan_inputs(session: Session, folio: str, item: str, obj: object, said:
         if place is not None:
             by_column = {name: sorted(found) for name, found in columns.items()}
             details[str(place)] = {"columns": by_column, "rows": sorted(rows)}
-    return replace(said, inputs=inputs, input_details=details)
+    return replace(annotations, inputs=inputs, input_details=details)
 
 
 def _is_lazy(obj: object) -> bool:

@@ -51,7 +51,7 @@ def put(
     folio: str,
     item: str,
     obj: object,
-    said: Annotations,
+    annotations: Annotations,
     *,
     kind: str | None = None,
     options: Mapping[str, object] | None = None,
@@ -69,8 +69,8 @@ def put(
         folio: The folio; it exists from its first item on.
         item: The name in it.
         obj: Any object that a handler stores.
-        said: Description, inputs, tags and metadata. If they replace those of an item without ``keep``, a warning names
-            the ones that get lost.
+        annotations: Description, inputs, tags and metadata. If they replace those of an item without ``keep``, a
+            warning names the ones that get lost.
         kind: The handler to use; by default the one that accepts the object's type.
         options: Options of the handler.
         provided: A change of the same commit that comes first: if it is refused, so is all.
@@ -85,9 +85,9 @@ def put(
     if options:
         _check_options(obj, kind, options)
     _admit(session, folio, item)
-    if not used_up and is_read_once(obj) and _is_taken(session, folio, item, said):
+    if not used_up and is_read_once(obj) and _is_taken(session, folio, item, annotations):
         # to compare it would use it up: a change whose only use is to be refused where refusals are worded
-        nothing = _change(session, folio, item, Stored(kind="", storage="inline"), said)
+        nothing = _change(session, folio, item, Stored(kind="", storage="inline"), annotations)
         planned(session, [nothing], view(session))
     try:
         handler = _handler(obj, kind)
@@ -103,7 +103,7 @@ def put(
         if isinstance(exc, LakefolioError):
             raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
         raise
-    session.put_encoded(folio, item, encoded, scratch, said, provided=provided)
+    session.put_encoded(folio, item, encoded, scratch, annotations, provided=provided)
 
 
 def put_encoded(
@@ -113,21 +113,21 @@ def put_encoded(
     item: str,
     encoded: Encoded,
     scratch: Path | None,
-    said: Annotations,
+    annotations: Annotations,
     *,
     provided: Change | None = None,
 ) -> None:
     """Store the encoded object that a handler wrote to ``scratch``, and remove ``scratch``; see :meth:`put`."""
     session.check_writable()
-    said = said.or_described(encoded.description)
+    annotations = annotations.or_described(encoded.description)
     try:
         with _keeping(session) as kept:
             if scratch is not None:
                 kept.own(scratch)
             try:
                 with named_failures(scratch):
-                    if _is_taken(session, folio, item, said):
-                        same = _change(session, folio, item, session.blobs.identity(encoded), said)
+                    if _is_taken(session, folio, item, annotations):
+                        same = _change(session, folio, item, session.blobs.identity(encoded), annotations)
                         before = () if provided is None else (provided,)
                         if not planned(session, [*before, same], view(session)).manifests:
                             _say_unchanged(session, folio, item)
@@ -135,7 +135,7 @@ def put_encoded(
                     stored = session.blobs.put(encoded, known(session), kept)
             except InvalidInputError as exc:  # it changed meanwhile, or can't be encoded
                 raise about(exc, folio, item, f"item {item!r} can't be stored") from exc
-            _put(session, folio, item, stored, said, kept=kept, provided=provided)
+            _put(session, folio, item, stored, annotations, kept=kept, provided=provided)
     except BaseException:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -148,7 +148,7 @@ def put_reference(
     folio: str,
     item: str,
     uri: str | Path,
-    said: Annotations,
+    annotations: Annotations,
     *,
     kind: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -161,7 +161,7 @@ def put_reference(
     """
     _admit(session, folio, item)
     stored = session.references.register(uri, kind=kind, **(options or {}))
-    _put(session, folio, item, stored, said)
+    _put(session, folio, item, stored, annotations)
 
 
 def _admit(session: Session, folio: str, item: str) -> None:
@@ -171,9 +171,11 @@ def _admit(session: Session, folio: str, item: str) -> None:
     check_item(item)
 
 
-def _is_taken(session: Session, folio: str, item: str, said: Annotations) -> bool:
+def _is_taken(session: Session, folio: str, item: str, annotations: Annotations) -> bool:
     """Say whether an item of that name is there and may not be replaced."""
-    return not said.overwrite and known(session).live(folio, item) and session.unwatched_state().live(folio, item)
+    return (
+        not annotations.overwrite and known(session).live(folio, item) and session.unwatched_state().live(folio, item)
+    )
 
 
 @contextmanager
@@ -195,15 +197,16 @@ def _put(
     folio: str,
     item: str,
     stored: Stored,
-    said: Annotations,
+    annotations: Annotations,
     *,
     kept: ReuploadBuffer | None = None,
     provided: Change | None = None,
 ) -> None:
-    put = _change(session, folio, item, stored, said)
+    put = _change(session, folio, item, stored, annotations)
     batch = open_batch(session)
-    may_be_there = not said.overwrite and (batch is None or batch.overlay.live(folio, item))
-    lost = _lost(session, put, said) if said.overwrite and said.unsaid and not said.keep else None
+    may_be_there = not annotations.overwrite and (batch is None or batch.overlay.live(folio, item))
+    may_lose = annotations.overwrite and annotations.unsaid and not annotations.keep
+    lost = _lost(session, put, annotations) if may_lose else None
     session.apply(*(() if provided is None else (provided,)), put, kept=kept)
     if lost is not None:
         notice(lost)
@@ -213,22 +216,22 @@ def _put(
                 _say_unchanged(session, folio, item)
 
 
-def _change(session: Session, folio: str, item: str, stored: Stored, said: Annotations) -> Put:
+def _change(session: Session, folio: str, item: str, stored: Stored, annotations: Annotations) -> Put:
     return Put(
         folio=folio,
         item=item,
         stored=stored,
         entry_id=new_id(),
-        description=said.description,
-        tags=said.tags,
-        inputs=said.inputs,
-        metadata=said.metadata,
-        overwrite=said.overwrite,
+        description=annotations.description,
+        tags=annotations.tags,
+        inputs=annotations.inputs,
+        metadata=annotations.metadata,
+        overwrite=annotations.overwrite,
         run_id=session.run_id,
-        keep=said.keep,
-        version=said.version,
-        bump=said.bump,
-        input_details=said.input_details,
+        keep=annotations.keep,
+        version=annotations.version,
+        bump=annotations.bump,
+        input_details=annotations.input_details,
     )
 
 
@@ -237,7 +240,7 @@ def _say_unchanged(session: Session, folio: str, item: str) -> None:
     say(f"{folio}:{item} is unchanged" + ("" if entry is None else f" (@{entry.version})"))
 
 
-def _lost(session: Session, put: Put, said: Annotations) -> LakefolioWarning | None:
+def _lost(session: Session, put: Put, annotations: Annotations) -> LakefolioWarning | None:
     """Return the warning to give if the entry that is replaced has words that the new one lacks."""
     try:
         old = known(session).entry(put.folio, put.item)
@@ -250,7 +253,7 @@ def _lost(session: Session, put: Put, said: Annotations) -> LakefolioWarning | N
         "tags": bool(old.tags),
         "metadata": bool(old.facts.keys() - content_facts(old.storage)),
     }
-    lost = [name for name in said.unsaid if there[name]]
+    lost = [name for name in annotations.unsaid if there[name]]
     if not lost:
         return None
     named = " and ".join([", ".join(lost[:-1]), lost[-1]] if len(lost) > 1 else lost)

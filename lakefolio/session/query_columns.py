@@ -35,13 +35,13 @@ class QueryRows:
 
 def answered(session: Session, sql: str, params: object = None) -> QueryRows:
     """Ask a query of one state of the lake; InvalidInputError (kind ``sql``) if it is none."""
-    still = session if session.in_batch else session.still()
-    relation = still.query(sql, params)
+    steady = session if session.in_batch else session.steady()
+    relation = steady.query(sql, params)
     names = sorted(check_select(sql).items)
     entries = {}
     for name in names:
         named = parse_ref(name)
-        entries[name] = still.entry(named.folio or "", named.item, named.at)
+        entries[name] = steady.entry(named.folio or "", named.item, named.at)
     committed = session.journal.state.version
     refs = {name: one.ref if one.version <= committed else f"{one.folio}:{one.item}" for name, one in entries.items()}
     inputs = list(dict.fromkeys(refs.values()))

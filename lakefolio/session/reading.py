@@ -49,7 +49,7 @@ __all__ = [
     "resolve",
     "run_inputs",
     "state",
-    "still",
+    "steady",
     "stored",
     "unwatched_committed",
     "unwatched_state",
@@ -119,7 +119,7 @@ def fixed(session: Session, /, version: int, *, newest: bool = False) -> Session
     return beside(session, pinned=version, moves=newest)
 
 
-def still(session: Session, /) -> Session:
+def steady(session: Session, /) -> Session:
     """Return a session whose state does not move during several reads: one look at the store in all."""
     if session.pinned is not None:
         return session

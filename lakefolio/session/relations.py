@@ -142,7 +142,7 @@ class LakeTables(Mapping[str, Rows]):
             try:
                 return local.held(some)
             except IntegrityError:
-                base.give_up(model)  # the next question finds another in its place
+                base.discard(model)  # the next question finds another in its place
                 raise
 
         beyond = any(file.through > base.version for file in files)

@@ -36,12 +36,12 @@ def scan_of(session: Session, table: str) -> pl.LazyFrame:
     """
     if table not in _TABLES:
         raise NotFoundError(f"table {table!r} does not exist", kind="table-not-found", hint=nearest(table, _TABLES))
-    schema, still = _TABLES[table], session.still()
+    schema, steady = _TABLES[table], session.steady()
     source = _SOURCES.get(table, table)
 
     def batches(columns: Sequence[str], limit: int | None, rows: int) -> Iterator[pa.RecordBatch]:
         chosen = ", ".join(map(sql_id, columns)) or "1"
         most = "" if limit is None else f" limit {limit}"
-        yield from still.query(f"select {chosen} from {source}{most}").to_arrow_reader(rows)
+        yield from steady.query(f"select {chosen} from {source}{most}").to_arrow_reader(rows)
 
     return scan(batches, schema)

@@ -156,7 +156,7 @@ class Session:
     resolve = reading.resolve
     at = reading.at
     fixed = reading.fixed
-    still = reading.still
+    steady = reading.steady
     calling_lost = reading.calling_lost
     entry = reading.entry
     entry_called = reading.entry_called

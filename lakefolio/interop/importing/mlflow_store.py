@@ -278,11 +278,11 @@ class _Store:
         local = self._local(info.artifact_uri, f"artifacts of run {info.run_id}")
 
         def do(lake: Lake) -> None:
-            record(lake, self._told(lake, run, experiment, local))
+            record(lake, self._recorded(lake, run, experiment, local))
 
         self._plan.steps.append(Step(f"run {info.run_id}", f"import run {info.run_name or info.run_id}", action=do))
 
-    def _told(self, lake: Lake, run: Any, experiment: Any, local: Path | None) -> RecordedRun:
+    def _recorded(self, lake: Lake, run: Any, experiment: Any, local: Path | None) -> RecordedRun:
         from lakefolio.interop.mlflow.fields import has_run, time_of_ms
         from lakefolio.interop.mlflow.run_entities import MARK, facts_of
 

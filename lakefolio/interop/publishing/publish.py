@@ -88,12 +88,12 @@ def publish(
         if form not in FORMS:
             raise InvalidInputError(f"there is no form {form!r}", kind="bad-form", hint=nearest(form, FORMS), name=form)
     version = lake.version
-    still = lake.at(version)
-    held = still.folio(folio)
-    entries = still.items(folio, archived=False)
+    steady = lake.at(version)
+    held = steady.folio(folio)
+    entries = steady.items(folio, archived=False)
     if not entries:
         raise NotFoundError(
-            f"folio {folio!r} has no items", kind="folio-not-found", hint=nearest(folio, still.folios()), folio=folio
+            f"folio {folio!r} has no items", kind="folio-not-found", hint=nearest(folio, steady.folios()), folio=folio
         )
     said = dict(held.metadata)
     terms = license or said.get("license")
