@@ -375,3 +375,41 @@ def test_many_columns(folio, monkeypatch):
         diff = changed(folio, old, new, key=key)
         assert {one["name"] for one in diff.columns.to_pylist() if one["changed_count"]} == {"c11", "c29"}
         assert diff.summary["rows_changed"] == 2
+
+
+def test_spans_of_time_are_shown_as_such(folio):
+    def spans(nanos: list[int | None], seconds: list[int | None]) -> pa.Table:
+        given = {"ns": nanos, "s": seconds}
+        return pa.table({unit: pa.array(one, pa.int64()).cast(pa.duration(unit)) for unit, one in given.items()})
+
+    old = spans([5, None, 7], [3_600, None, 8])
+    diff = changed(folio, old, spans([5, None, 7], [3_605, None, 2**62]))
+    assert [(one.old, one.new) for one in diff.rows] == [
+        ({"s": "01:00:00"}, {"s": "01:00:05"}),
+        ({"s": "00:00:08"}, {"s": f"{2**62} s"}),
+    ]
+    other = changed(folio, old, spans([6, None, 1_000], [3_600, None, 8]))
+    assert [one.old for one in other.rows] == [{"ns": "00:00:00 and 5 ns"}, {"ns": "00:00:00 and 7 ns"}]
+    assert [one.new for one in other.rows] == [{"ns": "00:00:00 and 6 ns"}, {"ns": "00:00:00.000001"}]
+
+
+def test_long_texts_are_shown_around_what_differs(folio):
+    old, new = ("lorem ipsum " * 40 + end for end in ("old", "new"))
+    diff = changed(folio, pa.table({"t": [old]}), pa.table({"t": [new]}))
+    assert "…m ipsum old → …m ipsum new" in str(diff)
+    assert "…m ipsum old</span> → " in diff.to_html()
+    assert "…m ipsum new</span>" in diff._repr_html_()
+    diff = changed(folio, {"t": old}, {"t": new})
+    assert "…m ipsum old' → …m ipsum new'" in str(diff)
+
+
+def test_columns_are_told_alike_as_text_and_html(folio):
+    old = pa.table({"z": [1.0, None], "a": pa.array([1, 2], pa.int32()), "gone": ["x", "y"]})
+    new = pa.table({"z": [None, 2.0], "a": [1, 2], "came": [True, False]})
+    diff = changed(folio, old, new)
+    text, page = str(diff), diff.to_html()
+    for told in ("2 changed, min 1.0 → 2.0, max 1.0 → 2.0, mean 1 → 2", "int32 → int64"):
+        assert told in text
+        assert told in page
+    assert "min 1 → 1" not in text  # of values that are written alike
+    assert ["row", "z"] in [one.split() for one in text.splitlines()]

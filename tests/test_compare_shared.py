@@ -143,3 +143,38 @@ def test_what_is_shared_changes_no_answer(tmp_path_factory, made, by_key):
     from_files, in_memory = table_changes(*paths, key, 3), table_changes(*tables, key, 3)
     for name in ("added", "removed", "changed", "columns", "examples"):
         assert getattr(from_files, name) == getattr(in_memory, name), name
+
+
+EDITS = [
+    ([0, 1, None, 2], [0, 1, 9, None, 2], (1, 0, 0), [2]),
+    ([0, 1, None, 2], [0, None, 2], (0, 1, 0), [1]),
+    ([0, 1, 2, 3, 4], [0, 9, 2, 8, 3, 4], (1, 0, 1), [3]),
+    ([1, 1, 1], [1, 1, 1, 1], (1, 0, 0), [3]),
+    ([1, 1], [9, 1, 1], (1, 0, 0), [0]),
+    ([5, 1, 1], [1, 1], (0, 1, 0), [0]),
+    ([1, 2], [3, 4, 5], (1, 0, 2), [2]),
+    ([1, 2, 3, 4], [4], (0, 3, 0), [0, 1, 2]),
+]
+
+
+@pytest.mark.parametrize("are_files", [False, True])
+@pytest.mark.parametrize(("old", "new", "counts", "rows"), EDITS)
+def test_rows_that_were_inserted_or_removed_are_those_alone(tmp_path, old, new, counts, rows, are_files):
+    tables = [pa.table({"a": pa.array(one, pa.int64()), "b": [1.5] * len(one)}) for one in (old, new)]
+    sides = [written(tmp_path / str(place), one) for place, one in enumerate(tables)] if are_files else tables
+    found = table_changes(*sides, (), 10)
+    assert (found.added, found.removed, found.changed) == counts
+    assert [int(one.where["row"]) for one in found.examples if one.change != "changed"] == rows
+
+
+def test_a_row_inserted_into_a_long_table_is_found_behind_what_is_shared(tmp_path):
+    old, row = table(), table(1)
+    new = pa.concat_tables([old.slice(0, 4_500), row, old.slice(4_500)])
+    paths = written(tmp_path / "a", old), written(tmp_path / "b", new)
+    for path in paths:
+        spoilt(path, 0, 0)  # it is not decoded
+    found = table_changes(*paths, (), 3)
+    assert (found.added, found.removed, found.changed, found.shared) == (1, 0, 0, 4 * ROWS)
+    assert [(one.where, one.new["s"]) for one in found.examples] == [({"row": "4500"}, "0")]
+    gone = table_changes(*reversed(paths), (), 3)
+    assert (gone.added, gone.removed, gone.changed) == (0, 1, 0)

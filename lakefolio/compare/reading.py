@@ -158,7 +158,7 @@ def _tables(old: Path | pa.Table, new: Path | pa.Table, key: tuple[str, ...], li
         if not index or exc.kind not in ("duplicate-key", "unknown-column"):
             raise
         found = table_changes(*rows, (), limit)  # an index may have duplicates
-    compared = f"by key ({', '.join(found.key)})" if found.key else "by position; key names the columns of a row's key"
+    compared = f"by key ({', '.join(found.key)})" if found.key else "by position; a key would match rows by columns"
     summary: dict[str, Any] = {
         "rows": f"{found.old_rows:,} → {found.new_rows:,}",
         "rows_added": found.added,

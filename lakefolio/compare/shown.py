@@ -7,13 +7,13 @@ that differs has a line of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lakefolio.compare.item_diff import ContentChange, HeatMap, ItemDiff
 from lakefolio.terminal import cell_count, padded, visible
 
-__all__ = ["SIGNS", "STYLES", "Line", "shown_lines", "stat_lines"]
+__all__ = ["SIGNS", "STYLES", "Line", "around", "column_facts", "in_order", "said", "shown_lines", "stat_lines"]
 
 Line = list[tuple[str, str]]
 """Pieces of text, each with its style."""
@@ -25,6 +25,12 @@ _MOST_COLUMNS: Final = 40
 _CELL: Final = 28
 _SHADES: Final = " ░▒▓█"
 _BAR: Final = 24
+_BEFORE: Final = 8
+_WORDS: Final = {
+    "rows_shared": "rows equal as bytes, not decoded",
+    "infinite_differences": "cells where NaN or an infinity came or went",
+}
+"""Names of the summary that say too little for people."""
 
 
 def shown_lines(diff: ItemDiff, width: int) -> Iterator[Line]:
@@ -39,7 +45,7 @@ def shown_lines(diff: ItemDiff, width: int) -> Iterator[Line]:
     yield [(f"{diff.kind}: the content {'is the same' if diff.identical else 'differs'}", "head")]
     if not any(one.line is not None for one in diff.changes) or any(one.line is None for one in diff.changes):
         for name, value in diff.summary.items():
-            yield [(f"  {name.replace('_', ' ')}: {_shown(value)}", "")]
+            yield [(f"  {said(name)}: {_shown(value)}", "")]
     if diff.heat_map is not None:
         yield from _heat_map(diff.heat_map)
     differing = [one for one in diff.columns.to_pylist() if one["change"]]
@@ -60,6 +66,26 @@ def shown_lines(diff: ItemDiff, width: int) -> Iterator[Line]:
         yield _line(change, width)
     if (more := sum(one.line is None for one in diff.changes) - shown) > 0:
         yield [(f"… and {more:,} more; to_arrow() has them all", "dim")]
+
+
+def said(name: str) -> str:
+    """Return a name of the summary as words."""
+    return _WORDS.get(name, name.replace("_", " "))
+
+
+def around(old: str, new: str, room: int) -> tuple[str, str]:
+    """Return two texts that differ; of longer ones than ``room`` without most of what both begin with."""
+    if max(len(old), len(new)) <= room:
+        return old, new
+    same = next((place for place, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    cut = same - _BEFORE
+    return (f"…{old[cut:]}", f"…{new[cut:]}") if cut > 1 and same >= room // 2 else (old, new)
+
+
+def in_order(diff: ItemDiff, names: Iterable[str]) -> list[str]:
+    """Return names of columns as they stand in the table."""
+    places = {one["name"]: place for place, one in enumerate(diff.columns.to_pylist())}
+    return sorted(dict.fromkeys(names), key=lambda name: places.get(name, len(places)))
 
 
 def stat_lines(counts: Sequence[tuple[str, str, Mapping[str, int], str]], width: int) -> Iterator[Line]:
@@ -97,8 +123,9 @@ def _line(change: ContentChange, width: int) -> Line:
     name = _cut(name, max(width // 2, 20))
     if change.change == "changed":
         room = max(width - cell_count(name) - 7, 24)
-        new = _cut(change.new, max(room // 2, room - cell_count(_cut(change.old, room))))
-        return [(f"~ {name}: ", style), (_cut(change.old, room - cell_count(new)), "old"), (" → ", ""), (new, "new")]
+        before, after = _pair(change.old, change.new, room // 2)
+        new = _cut(after, max(room // 2, room - cell_count(_cut(before, room))))
+        return [(f"~ {name}: ", style), (_cut(before, room - cell_count(new)), "old"), (" → ", ""), (new, "new")]
     value = change.new if change.change == "added" else change.old
     return [
         (f"{sign} {name}" + ("" if value is None else f": {_cut(value, max(width - cell_count(name) - 4, 12))}"), style)
@@ -110,15 +137,24 @@ def _column(column: Mapping[str, Any]) -> str:
     sign = SIGNS[column["change"]]
     if column["change"] in ("added", "removed"):
         return f"{sign} column {name} {new if old is None else old}"
+    renamed = f"{column['renamed_from']} → " if column["change"] == "renamed" else ""
+    told = column_facts(column)
+    return f"{sign} column {renamed}{name}" + (f": {', '.join(told)}" if told else "")
+
+
+def column_facts(column: Mapping[str, Any]) -> list[str]:
+    """Return what changed in a column that both tables have."""
+    old, new = column["old_type"], column["new_type"]
     told = [f"{old} → {new}"] if old != new else []
     if column["changed_count"]:
         told.append(f"{column['changed_count']:,} changed")
     for what in ("nulls", "min", "max", "mean"):
         before, after = column.get(f"old_{what}"), column.get(f"new_{what}")
-        if before != after and (what == "nulls" or None not in (before, after)):
+        if what != "nulls" and (None in (before, after) or not column["changed_count"]):
+            continue  # a value that did not change may be written otherwise, of another type
+        if before != after:
             told.append(f"{what} {_shown(before)} → {_shown(after)}")
-    renamed = f"{column['renamed_from']} → " if column["change"] == "renamed" else ""
-    return f"{sign} column {renamed}{name}" + (f": {', '.join(told)}" if told else "")
+    return told
 
 
 def _grid(diff: ItemDiff, width: int) -> list[Line] | None:
@@ -139,7 +175,7 @@ def _grid(diff: ItemDiff, width: int) -> list[Line] | None:
     )
     names: list[str] = []
     widths = {}
-    for name in [*differing, *(one for one in others if one not in differing)]:
+    for name in [*in_order(diff, differing), *(one for one in in_order(diff, others) if one not in differing)]:
         needs = max(cell_count(name), *(cell_count(cells.get(name, "")) for _, _, cells in rows))
         if used + 2 + needs > width:
             if name in differing:
@@ -159,8 +195,12 @@ def _grid(diff: ItemDiff, width: int) -> list[Line] | None:
 
 def _cell(row: Any, name: str) -> str:
     if row.change == "changed":
-        return f"{_text(row.old[name])} → {_text(row.new[name])}"
+        return " → ".join(map(_text, _pair(row.old[name], row.new[name], _CELL)))
     return _text((row.new if row.change == "added" else row.old)[name])
+
+
+def _pair(old: str | None, new: str | None, room: int) -> tuple[str | None, str | None]:
+    return (old, new) if old is None or new is None else around(old, new, room)
 
 
 def _text(value: str | None) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.compare.item_diff import ContentChange, HeatMap, ItemDiff
-from lakefolio.compare.shown import SIGNS
+from lakefolio.compare.shown import SIGNS, around, column_facts, in_order, said
 from lakefolio.render import html
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["page_of", "shown_html"]
 
-_COLUMNS: Final = ("name", "change", "renamed_from", "old_type", "new_type", "changed_count", "old_mean", "new_mean")
+_TEXT: Final = 200
 _BACKGROUNDS: Final = {
     "added": "rgba(46,160,67,.18)",
     "removed": "rgba(248,81,73,.18)",
@@ -40,12 +40,11 @@ def shown_html(diff: ItemDiff) -> str:
 def _parts(diff: ItemDiff, limit: int | None) -> list[str]:
     parts: list[str] = [html.heading(diff.kind, f"{diff.old} → {diff.new}", "same content" if diff.identical else "")]
     if diff.summary:
-        parts.append(html.facts(diff.summary))
+        parts.append(html.facts({said(name): value for name, value in diff.summary.items()}))
     if diff.heat_map is not None:
         parts.append(_heat_map(diff.heat_map))
     if differing := [one for one in diff.columns.to_pylist() if one["change"]]:
-        names = [name for name in _COLUMNS if any(one[name] is not None for one in differing)]
-        parts.append(html.row_table(names, [[one[name] for name in names] for one in differing], limit=limit))
+        parts.append(html.row_table(("column", "change", "what"), map(_column, differing), limit=limit))
     lines = [one for one in diff.changes if one.line is not None]
     if diff.rows:
         parts.append(_rows(diff, limit))
@@ -61,9 +60,22 @@ def _parts(diff: ItemDiff, limit: int | None) -> list[str]:
     return parts
 
 
+def _column(column: Mapping[str, Any]) -> tuple[str, str, str]:
+    kind = column["new_type"] if column["change"] == "added" else column["old_type"]
+    renamed = [f"was {column['renamed_from']}"] if column["change"] == "renamed" else []
+    told = [kind] if column["change"] in ("added", "removed") else [*renamed, *column_facts(column)]
+    return column["name"], column["change"], ", ".join(told)
+
+
 def _places(changes: Sequence[ContentChange]) -> html.Markup:
-    rows = [(one.change, [_plain(one.where), _value(one.old, "removed"), _value(one.new, "added")]) for one in changes]
+    rows = [(one.change, [_plain(one.where), *_pair(one.old, one.new)]) for one in changes]
     return _table(("where", "old", "new"), rows)
+
+
+def _pair(old: str | None, new: str | None) -> tuple[str, str]:
+    if old is not None and new is not None:
+        old, new = around(old, new, _TEXT)
+    return _value(old, "removed"), _value(new, "added")
 
 
 def _rows(diff: ItemDiff, limit: int | None) -> html.Markup:
@@ -71,7 +83,9 @@ def _rows(diff: ItemDiff, limit: int | None) -> html.Markup:
     keys = list(diff.key) or ["row"]
     shown = diff.rows[:limit]
     changed = [row for row in shown if row.change == "changed"]
-    names = list(dict.fromkeys(name for row in (*changed, *shown) for name in (*row.new, *row.old)))[:_MOST_COLUMNS]
+    differing = in_order(diff, (name for row in changed for name in row.new))
+    others = in_order(diff, (name for row in shown for name in (*row.new, *row.old)))
+    names = list(dict.fromkeys([*differing, *others]))[:_MOST_COLUMNS]
     rows = [
         (row.change, [_plain(row.where.get(key)) for key in keys] + [_cell(row, one) for one in names]) for row in shown
     ]
@@ -80,7 +94,11 @@ def _rows(diff: ItemDiff, limit: int | None) -> html.Markup:
 
 def _cell(row: RowChange, name: str) -> str:
     if row.change == "changed":
-        return f"{_side(row.old[name], 'removed')} → {_side(row.new[name], 'added')}" if name in row.new else ""
+        if name not in row.new:
+            return ""
+        old, new = row.old[name], row.new[name]
+        before, after = _pair(old, new)
+        return f"{before if old is not None else _plain(None)} → {after if new is not None else _plain(None)}"
     side = row.new if row.change == "added" else row.old
     return _plain(side[name]) if name in side else ""
 
@@ -102,10 +120,6 @@ def _table(headings: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -
 
 def _plain(value: str | None) -> str:
     return html.shown(value)
-
-
-def _side(value: str | None, kind: str) -> str:
-    return _plain(None) if value is None else _value(value, kind)
 
 
 def _value(value: str | None, kind: str) -> str:

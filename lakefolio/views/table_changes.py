@@ -6,7 +6,8 @@ the columns of the key (null is a value like others), and a row that is in both 
 other columns is another: only the key, a hash of 64 bits and the number of a row are held, so that the tables may be
 much larger than memory. That two rows differ and have one hash is as likely as one in 2^64 for each row that changed;
 no answer about content that somebody made to deceive should rest on it: compare digests. Of the rows that changed,
-columns are compared value by value. By position, everything is.
+columns are compared value by value. By position, everything is; of tables of different lengths the equal beginnings and
+ends are matched first, so that a row that was inserted is one.
 
 A key that several rows of a table have is refused if the other table has it too; else they are all added or removed.
 The keys of row groups that match as bytes are not looked at again.
@@ -34,7 +35,7 @@ from lakefolio.views.binding import open_tables
 from lakefolio.views.plain_tables import PlainTables, plain_tables
 from lakefolio.views.shared_rows import NOTHING_SHARED, SharedRows, shared_rows
 from lakefolio.views.sql_guard import first_line
-from lakefolio.views.table_side import NANOSECONDS, TableSide, comparable
+from lakefolio.views.table_side import TableSide, comparable
 
 if TYPE_CHECKING:
     import duckdb
@@ -289,10 +290,44 @@ class _Comparison:
         shorter, longer = sorted((self._old.count, self._new.count))
         left = [(start, min(stop, shorter)) for start, stop in shared.left(longer) if start < shorter]
         columns = self._common if left else [one for one in self._common if one in shared.columns]
-        self._matched_by_number(found, sorted([*left, *shared.beside]), columns, limit)
-        found.added, found.removed = max(self._new.count - shorter, 0), max(self._old.count - shorter, 0)
+        ranges = sorted([*left, *shared.beside])
+        if shorter < longer and (ends := self._equal_ends(ranges)) is not None:
+            shorter, longer, columns = shorter - ends[1], longer - ends[1], self._common
+            ranges = [(ends[0], shorter)] if ends[0] < shorter else []
+        self._matched_by_number(found, ranges, columns, limit)
+        more = self._new.count - self._old.count
+        found.added, found.removed = max(more, 0), max(-more, 0)
         further = list(range(shorter, min(longer, shorter + limit)))
         found.first_added, found.first_removed = (further, []) if found.added else ([], further)
+
+    def _equal_ends(self, ranges: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+        """Return how many rows are equal at the beginning and at the end of tables of different lengths.
+
+        None if no row at the end is, or all are at the beginning. So a row that was inserted is one row.
+
+        Args:
+            ranges: The rows, by their numbers, that may differ from that of the same number.
+        """
+        old, new = (f"{side.name}.{sql_id(side.number)}" for side in (self._old, self._new))
+        more, some = self._old.count - self._new.count, self._some(self._common)
+        if not ranges or not self._common:
+            return None
+
+        def told(what: str, numbers: Sequence[tuple[int, int]], shift: int) -> Any:
+            sides = ((self._old, numbers), (self._new, [(start - shift, stop - shift) for start, stop in numbers]))
+            source = " join ".join(f"{side.only(some)} as {side.name}" for side, some in sides)
+            return self._old.all(f"select {what} from {source} on {old} = {new} + {shift}")[0][0]
+
+        last = self._old.count - 1
+        if told(f"count(*) filter (where {some})", [(last, last + 1)], more):
+            return None
+        start = told(f"min({old}) filter (where {some})", ranges, 0)
+        if start is None:
+            return None
+        first = max(start, more + start)
+        differing = told(f"max({old}) filter (where {some})", [(first, self._old.count)], more)
+        end = last - (first - 1 if differing is None else differing)
+        return start, end
 
     def _beside(self, found: _Rows, shared: SharedRows, limit: int) -> None:
         """Compare the rows whose keys are equal at their position."""
@@ -311,13 +346,7 @@ class _Comparison:
         else:
             sides = (f"{side.only(ranges)} as {side.name}" for side in (self._old, self._new))
             source, both = f"{' join '.join(sides)} on {numbers[0]} = {numbers[1]}", "true"
-        some = " or ".join(map(self._differs, columns))
-        if len(columns) > _AT_ONCE:  # DuckDB does not plan it
-            hashes = (
-                f"hash({', '.join(self._value(one, side, f'{side.name}.') for one in columns)})"
-                for side in (self._old, self._new)
-            )
-            some = " <> ".join(hashes)
+        some = self._some(columns)
         first = f"min({numbers[0]}, {max(limit, 1)}) filter (where {both} and ({some}))"
         ((changed, firsts),) = self._old.all(
             f"select count(*) filter (where {both} and ({some})), {first} from {source}"
@@ -413,14 +442,8 @@ class _Comparison:
             before, after = of_old[one], of_new[other]
             cells: tuple[dict[str, str | None], dict[str, str | None]] = ({}, {})
             for name in differing:
-                texts, kinds_of = (
-                    (before[name], after[name]),
-                    (self._old.shown_types[name], self._new.shown_types[name]),
-                )
-                if texts[0] == texts[1] and kinds_of[0] in NANOSECONDS and kinds_of[0] != kinds_of[1]:
-                    texts = (f"{texts[0]} ({kinds_of[0]})", f"{texts[1]} ({kinds_of[1]})")
-                if texts[0] != texts[1]:
-                    cells[0][name], cells[1][name] = texts
+                if before[name] != after[name]:
+                    cells[0][name], cells[1][name] = before[name], after[name]
             changes.append(RowChange("changed", where(other, after), *cells))
         return tuple(changes)
 
@@ -442,6 +465,16 @@ class _Comparison:
     def _differs(self, column: str) -> str:
         old, new = self._value(column, self._old, "old."), self._value(column, self._new, "new.")
         return f"{old} is distinct from {new}"
+
+    def _some(self, columns: Sequence[str]) -> str:
+        """Say in SQL whether some of the columns differ."""
+        if len(columns) <= _AT_ONCE:
+            return " or ".join(map(self._differs, columns))
+        hashes = (
+            f"hash({', '.join(self._value(one, side, f'{side.name}.') for one in columns)})"
+            for side in (self._old, self._new)
+        )
+        return " <> ".join(hashes)  # DuckDB does not plan the other
 
     def _matched(self, left: str, right: str) -> str:
         pairs = (

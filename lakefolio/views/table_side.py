@@ -72,6 +72,16 @@ def comparable(name: str, types: tuple[str, str], other: tuple[str, str]) -> str
     return f"cast({name} as hugeint)"
 
 
+def _shown(name: str, kind: str | None) -> str:
+    """Return SQL for the text of a column's values; ``kind`` is the type of Arrow of spans that are numbers here."""
+    if kind is None:
+        return f"cast({name} as varchar)"
+    micros = f"try_cast(cast({name} as hugeint) * {NANOSECONDS[kind]} // 1000 as bigint)"  # of some, too many
+    text = f"coalesce(cast(to_microseconds({micros}) as varchar), {name} || ' {kind[9:-1]}')"
+    rest = f" || case when {name} % 1000 = 0 then '' else ' and ' || {name} % 1000 || ' ns' end"
+    return text + rest if kind == "duration[ns]" else text
+
+
 class TableSide:
     """One of both tables.
 
@@ -152,12 +162,18 @@ class TableSide:
             return {}
         columns = list(self.types)
         values = "".join(
-            f", cast({f'cast({sql_id(one)} as double)' if one in wide else sql_id(one)} as varchar)" for one in columns
+            f", {_shown(f'cast({sql_id(one)} as double)' if one in wide else sql_id(one), self._kind(one))}"
+            for one in columns
         )
         number = sql_id(self.number)
         listed = ", ".join(map(str, numbers))
         rows = self.all(f"select {number}{values} from {self.name} where {number} in ({listed})")
         return {row[0]: dict(zip(columns, row[1:], strict=True)) for row in rows}
+
+    def _kind(self, column: str) -> str | None:
+        """Return Arrow's type of a span of time that is a number here; those of Arrow tables are intervals."""
+        kind = self.shown_types.get(column)
+        return kind if kind in NANOSECONDS and self.types[column] == "BIGINT" else None
 
     def statistics(self, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return column -> nulls, min, max and mean (without NaN), in as few scans as DuckDB can plan."""
@@ -171,9 +187,9 @@ class TableSide:
                 names.append((one, "nulls"))
                 is_ordered = kind.startswith("DECIMAL") or not any(sign in kind for sign in _NO_ORDER)
                 if is_ordered and one not in self.texts:
-                    asked += [f"cast(min({column}) as varchar)", f"cast(max({column}) as varchar)"]
+                    asked += [_shown(f"{what}({column})", self._kind(one)) for what in ("min", "max")]
                     names += [(one, "min"), (one, "max")]
-                if _is_number(kind):
+                if _is_number(kind) and self._kind(one) is None:
                     some = f" filter (where not isnan({column}))" if kind in ("FLOAT", "DOUBLE") else ""
                     asked.append(f"avg(cast({column} as double)){some}")
                     names.append((one, "mean"))
