@@ -126,8 +126,10 @@ class OpenFolio:
 
     def inputs_of(self, reader: Session, entry: Entry) -> list[str]:
         """Return how the inputs of an entry are called here."""
-        columns = ("input_id", "input_folio", "input_item", "input_uri")
-        return [self.input_name(*(edge[name] for name in columns)) for edge in entry.inputs]
+        return [
+            self.input_name(edge["input_id"], edge["input_folio"], edge["input_item"], edge["input_uri"])
+            for edge in entry.inputs
+        ]
 
     def input_name(self, input_id: str | None, folio: str | None, item: str | None, uri: str | None) -> str:
         """Return how an input is called here: a name of this folio, ``folio:name``, or a URI."""

@@ -18,7 +18,7 @@ from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
     from lakefolio.folio.folio import Folio
-    from lakefolio.model.entries import Entry
+    from lakefolio.model.entries import Entry, InputEdge
     from lakefolio.session.session import Session
 
 __all__ = ["Origin", "Source", "why"]
@@ -177,9 +177,9 @@ def _run(reader: Session, entry: Entry) -> RunManifest | None:
         return None
 
 
-def _source(reader: Session, edge: Any) -> Source:
+def _source(reader: Session, edge: InputEdge) -> Source:
     folio, item = edge["input_folio"], edge["input_item"]
-    if edge["input_kind"] != "entry":
+    if edge["input_kind"] != "entry" or folio is None or item is None:
         return Source(str(edge["input_uri"]))
     state = reader.unwatched_committed()
     found = next((one for one in state.history(folio, item) if one.entry_id == edge["input_id"]), None)

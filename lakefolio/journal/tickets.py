@@ -279,7 +279,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "tuple[str, ...] | Keep": _or_kept(texts),
     "str | Keep | None": _or_kept(_or_none(text)),
     "Mapping[str, Any]": _json_object,
-    "tuple[Mapping[str, Any], ...]": _edges,
+    "tuple[InputEdge, ...]": _edges,
     "Mapping[str, str]": _json_texts_only,
     "Mapping[str, str | None]": _json_texts,
     "Mapping[str, str | None] | Keep": _or_kept(_json_texts),

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
-from lakefolio.model.entries import Entry, ItemPut, Snapshot
+from lakefolio.model.entries import Entry, ItemPut, RunInputEdge, Snapshot
 
 __all__ = ["BaseState"]
 
@@ -132,7 +132,7 @@ class BaseState(Protocol):
         """See State."""
         ...
 
-    def inputs_of_runs(self, run_ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    def inputs_of_runs(self, run_ids: Collection[str]) -> dict[str, list[RunInputEdge]]:
         """See State."""
         ...
 

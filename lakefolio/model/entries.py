@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypedDict, cast
 
 from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import INPUT_TYPE
@@ -19,7 +19,9 @@ __all__ = [
     "ENTRY_COLUMNS",
     "SNAPSHOT_COLUMNS",
     "Entry",
+    "InputEdge",
     "ItemPut",
+    "RunInputEdge",
     "Snapshot",
     "StateView",
     "Stored",
@@ -49,6 +51,26 @@ class Stored:
     content: bytes | None = field(default=None, repr=False)
     uri: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class InputEdge(TypedDict, total=False):
+    """One input of an entry or a run, as ``INPUT_TYPE`` has it. Those of rows have all fields, planned ones some."""
+
+    input_kind: str | None
+    input_id: str | None
+    input_folio: str | None
+    input_item: str | None
+    input_uri: str | None
+    input_digest: str | None
+    run_id: str | None
+    role: str | None
+    details: str | None
+
+
+class RunInputEdge(InputEdge):
+    """One input of a run, with the version that told it."""
+
+    version: int
 
 
 @obtained("folio.history(name) gives those of an item, lake.item(ref) one")
@@ -90,7 +112,7 @@ class Entry:
     tags: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     archived: bool = False
-    inputs: tuple[Mapping[str, Any], ...] = ()
+    inputs: tuple[InputEdge, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -167,13 +189,14 @@ def _decoded(text: Any) -> Mapping[str, object]:
     return value
 
 
-def edges_from_row(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+def edges_from_row(row: Mapping[str, Any]) -> tuple[InputEdge, ...]:
     """Return the inputs in a row, in order; each has all the fields of ``INPUT_TYPE``."""
     edges = row.get("inputs") or ()
-    return tuple(
+    found = (
         dict(edge) if tuple(edge) == _INPUT_FIELDS else {name: edge.get(name) for name in _INPUT_FIELDS}
         for edge in edges
     )
+    return cast("tuple[InputEdge, ...]", tuple(found))
 
 
 def facts_from_row(row: Mapping[str, Any]) -> list[tuple[str, str | None]]:
@@ -344,6 +367,6 @@ class StateView(Protocol):
         """Return what :meth:`metadata` says of the lake or a folio at the head; looked up once until it changes."""
         ...
 
-    def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
+    def run_inputs(self, run_id: str) -> list[RunInputEdge]:
         """Return the inputs of a run, oldest first: the fields of ``INPUT_TYPE``, and the ``version`` that tells."""
         ...

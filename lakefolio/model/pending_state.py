@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lakefolio.model.changes import Put
-from lakefolio.model.entries import Entry, ItemPut, Snapshot, StateView, Stored, entry_from_row
+from lakefolio.model.entries import Entry, InputEdge, ItemPut, RunInputEdge, Snapshot, StateView, Stored, entry_from_row
 
 __all__ = ["Overlay"]
 
@@ -59,7 +59,7 @@ class Overlay:
         self._contents: dict[tuple[str, str], _Pending] = {}
         self._snapshots: dict[tuple[str | None, str], Snapshot | None] = {}
         self._metadata: dict[tuple[str, str], dict[str, str]] = {}
-        self._run_inputs: dict[str, list[dict[str, Any]]] = {}
+        self._run_inputs: dict[str, list[InputEdge]] = {}
 
     # -- laying changes over ------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ class Overlay:
         """Make ``values`` the whole metadata of the lake, a folio or a run."""
         self._metadata[kind, subject_id] = dict(values)
 
-    def add_run_inputs(self, run_id: str, edges: list[dict[str, object]]) -> None:
+    def add_run_inputs(self, run_id: str, edges: list[InputEdge]) -> None:
         """Add inputs of a run."""
         self._run_inputs.setdefault(run_id, []).extend(edges)
 
@@ -238,9 +238,9 @@ class Overlay:
             return self._metadata[kind, subject_id]
         return self.base.facts(kind, subject_id)
 
-    def run_inputs(self, run_id: str) -> list[dict[str, Any]]:
+    def run_inputs(self, run_id: str) -> list[RunInputEdge]:
         """See StateView; pending entries have the version that they are to get."""
-        pending = [{**edge, "version": self.version} for edge in self._run_inputs.get(run_id, ())]
+        pending: list[RunInputEdge] = [{**edge, "version": self.version} for edge in self._run_inputs.get(run_id, ())]
         return [*self.base.run_inputs(run_id), *pending]
 
     def pending_rows(self) -> list[Mapping[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any
 from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError
 from lakefolio.format.names import is_own_folio, is_uri, parse_ref
 from lakefolio.model.changes import Commit
-from lakefolio.model.entries import Entry, Stored
+from lakefolio.model.entries import Entry, InputEdge, Stored
 from lakefolio.model.item_versions import find_version
 from lakefolio.model.naming import NamePattern, naming_of
 from lakefolio.model.pending_state import Overlay
@@ -193,7 +193,7 @@ class Plan:
             raise item_not_found(self.overlay, folio, item, self.state, version)
         return entry
 
-    def resolve(self, text: str, folio: str) -> dict[str, Any]:
+    def resolve(self, text: str, folio: str) -> InputEdge:
         """Return a reference or URI as an edge; NotFoundError (kind ``input-not-found``) if there is no such entry."""
         if is_uri(text):
             return {"input_kind": "external", "input_uri": text}

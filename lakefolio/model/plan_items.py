@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError, nearest
 from lakefolio.format.json_decode import loads_fact
@@ -13,7 +12,7 @@ from lakefolio.format.names import new_id
 from lakefolio.format.semver import SemVer
 from lakefolio.model.changes import KEEP, CopyItem, Mark, Put, Update, content_facts
 from lakefolio.model.compatibility import column_names
-from lakefolio.model.entries import Entry, Stored
+from lakefolio.model.entries import Entry, InputEdge, Stored
 from lakefolio.model.equality import differences
 from lakefolio.model.item_versions import label_of, number_of, versions_of
 from lakefolio.model.naming import NamePattern
@@ -91,7 +90,7 @@ def _label(plan: Plan, change: Put) -> str | None:
     return label_for(plan.overlay, change, policy)
 
 
-def _edges(plan: Plan, change: Put) -> list[dict[str, Any]]:
+def _edges(plan: Plan, change: Put) -> list[InputEdge]:
     """Return the inputs of a change, with what is said of their columns, which must be there."""
     edges = [plan.resolve(text, change.folio) for text in change.inputs]
     for number, edge in enumerate(edges):
@@ -121,8 +120,8 @@ def _edges(plan: Plan, change: Put) -> list[dict[str, Any]]:
     return edges
 
 
-def _entry_of_edge(plan: Plan, edge: Mapping[str, Any]) -> Entry | None:
-    if edge["input_kind"] != "entry":
+def _entry_of_edge(plan: Plan, edge: InputEdge) -> Entry | None:
+    if edge["input_kind"] != "entry" or edge["input_folio"] is None or edge["input_item"] is None:
         return None
     history = plan.overlay.history(edge["input_folio"], edge["input_item"])
     return next((one for one in history if one.entry_id == edge["input_id"]), None)
@@ -181,7 +180,7 @@ def _successor(
     description: str | None,
     tags: tuple[str, ...],
     metadata: Mapping[str, str],
-    edges: Sequence[Mapping[str, object]],
+    edges: Sequence[InputEdge],
     archived: bool,
     extra: Mapping[str, object],
 ) -> None:
@@ -213,7 +212,7 @@ def plan_update(plan: Plan, change: Update) -> None:
                 folio=change.folio,
                 item=change.item,
             )
-    edges: Sequence[Mapping[str, Any]] = entry.inputs
+    edges: Sequence[InputEdge] = entry.inputs
     if change.metadata is not KEEP:
         merged: dict[str, str | None] = {**metadata, **change.metadata}
         metadata = {key: value for key, value in merged.items() if value is not None}

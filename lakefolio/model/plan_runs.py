@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakefolio.model.changes import LogBatch, LogBlob, SetRun
-from lakefolio.model.entries import Entry
+from lakefolio.model.entries import Entry, InputEdge
 from lakefolio.model.plan import REFERRED, Plan, facts_of, json_text
 from lakefolio.model.resolve import check_run
 
@@ -17,7 +17,8 @@ def plan_run(plan: Plan, change: SetRun) -> None:
         return
     check_run(change, before)
     changed = {key: value for key, value in change.values.items() if before.get(key) != value}
-    pins, edges = [], []
+    pins: list[tuple[str, Entry]] = []
+    edges: list[InputEdge] = []
     for name, text in zip(change.input_names, change.input_refs, strict=True):
         edge = plan.resolve(text, "")
         edges.append({**edge, "run_id": change.run_id, "role": name})

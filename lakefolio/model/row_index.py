@@ -11,7 +11,15 @@ import pyarrow as pa
 
 from lakefolio.format.arrow_rows import RowLog, from_micros
 from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.model.entries import Entry, Snapshot, edges_from_row, entry_from_row, facts_from_row, snapshot_from_row
+from lakefolio.model.entries import (
+    Entry,
+    RunInputEdge,
+    Snapshot,
+    edges_from_row,
+    entry_from_row,
+    facts_from_row,
+    snapshot_from_row,
+)
 from lakefolio.model.persistent_map import PersistentMap
 from lakefolio.model.run_rows import last_noted
 
@@ -185,7 +193,7 @@ class RowIndex:
                     values[key] = value
         return values
 
-    def inputs_of(self, run_id: str) -> list[dict[str, Any]]:
+    def inputs_of(self, run_id: str) -> list[RunInputEdge]:
         """Return the inputs of a run, oldest first, each with the version that told it."""
         return [
             {**edge, "version": self.rows.value(number, "version")}

@@ -7,7 +7,7 @@ the base.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -15,6 +15,7 @@ from lakefolio.model.row_index import RUNNING
 from lakefolio.model.run_rows import joined_spans, last_noted, noting
 
 if TYPE_CHECKING:
+    from lakefolio.model.entries import RunInputEdge
     from lakefolio.model.state import State
 
 __all__ = [
@@ -43,12 +44,12 @@ def metadata_of_runs(state: State, /, run_ids: Collection[str]) -> dict[str, dic
     return {run_id: state.index.noted(before.get(run_id, {}), "run", run_id) for run_id in run_ids}
 
 
-def run_inputs(state: State, /, run_id: str) -> list[dict[str, Any]]:
+def run_inputs(state: State, /, run_id: str) -> list[RunInputEdge]:
     """See StateView."""
     return state.inputs_of_runs([run_id])[run_id]
 
 
-def inputs_of_runs(state: State, /, run_ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+def inputs_of_runs(state: State, /, run_ids: Collection[str]) -> dict[str, list[RunInputEdge]]:
     """Return the inputs of runs, by their ids: in one read what ``run_inputs`` tells of each."""
     before = {} if state.base is None else state.base.inputs_of_runs(run_ids)
     return {run_id: before.get(run_id, []) + state.index.inputs_of(run_id) for run_id in run_ids}

@@ -70,10 +70,11 @@ class Dataset(QueryResult):
         found = {}
         for entry in self:
             for edge in entry.inputs:
-                if edge["role"] is None and edge["input_item"] is not None:
-                    past = self._reader.state().history(edge["input_folio"], edge["input_item"])
+                folio, item = edge["input_folio"], edge["input_item"]
+                if edge["role"] is None and folio is not None and item is not None:
+                    past = self._reader.state().history(folio, item)
                     version = next((one.version for one in past if one.entry_id == edge["input_id"]), None)
-                    found[entry.item] = f"{edge['input_folio']}:{edge['input_item']}@{version}"
+                    found[entry.item] = f"{folio}:{item}@{version}"
         return found
 
     def __repr__(self) -> str:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.schema import INPUT_TYPE
-from lakefolio.model.entries import Entry, ItemPut, Snapshot, entry_from_row, snapshot_from_row
+from lakefolio.model.entries import Entry, ItemPut, RunInputEdge, Snapshot, entry_from_row, snapshot_from_row
 from lakefolio.readmodels.commits import first_commit, last_commit, version_before, version_with
 from lakefolio.readmodels.keys import Key, whole
 from lakefolio.readmodels.merge import same_key_as_next
@@ -262,11 +262,11 @@ class Folded:
             values.setdefault(run_id, {})[key] = value
         return values
 
-    def inputs_of_runs(self, run_ids: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    def inputs_of_runs(self, run_ids: Collection[str]) -> dict[str, list[RunInputEdge]]:
         """See State."""
         rows = self.edges([("run", run_id) for run_id in run_ids])
         inputs = rows.select([*(field.name for field in INPUT_TYPE), "version"]).to_pylist()
-        found: dict[str, list[dict[str, Any]]] = {}
+        found: dict[str, list[RunInputEdge]] = {}
         for run_id, edge in zip(rows.column("output_id").to_pylist(), inputs, strict=True):
             found.setdefault(run_id, []).append(edge)
         return found

@@ -21,7 +21,7 @@ from lakefolio.runs.run_names import display_name, known_names, run_id_of
 from lakefolio.terminal import visible
 
 if TYPE_CHECKING:
-    from lakefolio.model.entries import Entry
+    from lakefolio.model.entries import Entry, RunInputEdge
     from lakefolio.model.state import State
     from lakefolio.session.session import Session
 
@@ -213,7 +213,7 @@ class _Gathered:
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
     children: Mapping[str, list[str]]
     texts: Mapping[str, Mapping[str, str]]
-    inputs: Mapping[str, Sequence[Mapping[str, Any]]]
+    inputs: Mapping[str, Sequence[RunInputEdge]]
     histories: dict[tuple[str, str], dict[str, Entry]] = field(default_factory=dict)
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -346,13 +346,13 @@ def _inputs(run_id: str, gathered: _Gathered) -> list[RunInput]:
         if edge["input_kind"] != "entry":
             found.append(RunInput(edge["role"] or "", edge["input_uri"] or edge["input_id"] or ""))
             continue
-        item = (edge["input_folio"], edge["input_item"])
+        item = (edge["input_folio"] or "", edge["input_item"] or "")
         if item not in gathered.histories:
             first: dict[str, Entry] = {}
             for one in gathered.state.history(*item):
                 first.setdefault(one.entry_id, one)
             gathered.histories[item] = first
-        entry = gathered.histories[item].get(edge["input_id"])
+        entry = gathered.histories[item].get(edge["input_id"] or "")
         ref = f"{edge['input_folio']}:{edge['input_item']}"
         if entry is None:
             found.append(RunInput(edge["role"] or "", ref, edge["input_digest"], None, edge["input_id"]))

@@ -7,16 +7,16 @@ from everything: the run itself says what it read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from lakefolio.process.notice import say
 from lakefolio.session.annotations import Annotations
 from lakefolio.session.input_tracking import active_run
 
 if TYPE_CHECKING:
-    from lakefolio.model.entries import Entry
+    from lakefolio.model.entries import Entry, InputEdge
     from lakefolio.model.state import State
     from lakefolio.session.session import Session
 
@@ -59,9 +59,9 @@ def tell_inferred_inputs(session: Session, folio: str, item: str, refs: Sequence
     say(f"{folio}:{item} was made from {named or 'nothing'}, which this run has read (inputs=[] says otherwise)")
 
 
-def _refs_among(edges: tuple[Mapping[str, Any], ...], read: list[Entry]) -> list[str] | None:
+def _refs_among(edges: tuple[InputEdge, ...], read: list[Entry]) -> list[str] | None:
     """Return recorded inputs as references if all of them were read, else None."""
-    known = {entry.entry_id: entry.ref for entry in read}
+    known: dict[str | None, str] = {entry.entry_id: entry.ref for entry in read}
     recorded = [edge for edge in edges if edge["input_kind"] != "run"]
     if not recorded or any(edge["input_id"] not in known for edge in recorded):
         return None
@@ -78,13 +78,15 @@ def _is_made_from(state: State, entry: Entry, folio: str, item: str) -> bool:
     return False
 
 
-def _edges_above(state: State, entry: Entry) -> Iterator[Mapping[str, object]]:
-    seen, waiting = {entry.entry_id}, [entry]
+def _edges_above(state: State, entry: Entry) -> Iterator[InputEdge]:
+    seen: set[str | None] = {entry.entry_id}
+    waiting = [entry]
     while waiting:
         for edge in waiting.pop().inputs:
             if edge["input_kind"] != "entry" or edge["input_id"] in seen:
                 continue
             yield edge
             seen.add(edge["input_id"])
-            history = state.history(edge["input_folio"], edge["input_item"])
-            waiting += [one for one in history if one.entry_id == edge["input_id"]][:1]
+            if edge["input_folio"] is not None and edge["input_item"] is not None:
+                history = state.history(edge["input_folio"], edge["input_item"])
+                waiting += [one for one in history if one.entry_id == edge["input_id"]][:1]

@@ -14,7 +14,7 @@ from lakefolio.errors import LakefolioError, NotFoundError
 from lakefolio.format import json_decode
 from lakefolio.format.names import check_folio, check_item
 from lakefolio.format.table_formats import RECORDS
-from lakefolio.model.entries import Entry, Stored
+from lakefolio.model.entries import Entry, RunInputEdge, Stored
 from lakefolio.model.item_versions import OWN_FACTS, find_version, names_one_version
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.resolve import At, item_not_found, resolve_at
@@ -269,7 +269,7 @@ def metadata_texts(session: Session, /, kind: str, subject_id: str) -> dict[str,
     return session.journal.metadata(kind, subject_id, session.pinned)
 
 
-def run_inputs(session: Session, /, run_id: str) -> list[dict[str, Any]]:
+def run_inputs(session: Session, /, run_id: str) -> list[RunInputEdge]:
     """Return the inputs of a run by this session's version (see View), those of an open batch included."""
     view = pending_view(session) or session.journal.state
     found = view.run_inputs(run_id)
