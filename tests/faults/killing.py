@@ -21,7 +21,7 @@ from types import TracebackType
 from lakefolio.storage import open_store
 from lakefolio.testing import CountingProxy, Fault, Request
 
-__all__ = ["Nursery", "killed_at_each_request"]
+__all__ = ["Freezing", "Nursery", "killed_at_each_request"]
 
 PROGRAM = """
 import json, os, sys, traceback
@@ -123,6 +123,29 @@ def state_of(found: Found, made: Found) -> frozenset[tuple[str, int, bool]]:
     )
 
 
+class Freezing:
+    """Holds the k-th request and those behind it until the program that made them is dead, and then refuses them.
+
+    Attributes:
+        reached: Set when the k-th request has come.
+        dead: To be set when the program is dead.
+    """
+
+    def __init__(self, k: int) -> None:
+        self.reached, self.dead = threading.Event(), threading.Event()
+        self._left = k
+        self._lock = threading.Lock()
+
+    def __call__(self, request: Request) -> Fault | None:
+        with self._lock:
+            self._left -= 1
+            if self._left > 0:
+                return None
+        self.reached.set()
+        self.dead.wait(30)
+        return Fault("refuse")
+
+
 def killed_at_each_request(
     nursery: Nursery,
     proxy: CountingProxy,
@@ -148,30 +171,11 @@ def killed_at_each_request(
             prepare(place)
             made = objects(place, options)
         child = nursery.start(place, name)
-        reached, dead = threading.Event(), threading.Event()
-        lock = threading.Lock()
-        count = 0
-
-        def freeze(
-            request: Request,
-            k: int = k,
-            reached: threading.Event = reached,
-            dead: threading.Event = dead,
-            lock: threading.Lock = lock,
-        ) -> Fault | None:
-            nonlocal count
-            with lock:
-                count += 1
-                if count < k:
-                    return None
-            reached.set()
-            dead.wait(30)
-            return Fault("refuse")
-
+        freeze = Freezing(k)
         with proxy.faulty(freeze):
-            finished = nursery.runs_to_end_or(reached)
+            finished = nursery.runs_to_end_or(freeze.reached)
             nursery.kill(child)
-            dead.set()
+            freeze.dead.set()
         found = objects(place, options)
         state = state_of(found, made)
         if finished or state not in seen:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 import pytest
 from inside import session_of
+from killing import Freezing
 
 import lakefolio as lf
 from lakefolio.errors import ConflictError
@@ -183,30 +184,11 @@ def killed_at_each_request(
         place = f"{uri}/{k}"
         prepare(place, s3_server.storage_options)
         process = Child(place, proxy.storage_options, name)
-        reached, dead = threading.Event(), threading.Event()
-        lock = threading.Lock()
-        count = 0
-
-        def freeze(
-            request: Request,
-            k: int = k,
-            reached: threading.Event = reached,
-            dead: threading.Event = dead,
-            lock: threading.Lock = lock,
-        ) -> Fault | None:
-            nonlocal count
-            with lock:
-                count += 1
-                if count < k:
-                    return None
-            reached.set()
-            dead.wait(30)
-            return Fault("refuse")
-
+        freeze = Freezing(k)
         with proxy.faulty(freeze):
-            finished = process.runs_to_end_or(reached)
+            finished = process.runs_to_end_or(freeze.reached)
             process.kill()
-            dead.set()
+            freeze.dead.set()
         judged(place, finished, f"killed at request {k}")
         if finished:
             return k - 1
