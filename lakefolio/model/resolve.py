@@ -293,6 +293,14 @@ def snapshot_not_found(
             snapshot=name,
             folio=folio,
         )
+    if ":" in name and not name[0].isdigit():  # no snapshot's name has one
+        return NotFoundError(
+            f"{name!r} is the name of an item, expected a version, a time or a snapshot",
+            kind="snapshot-not-found",
+            hint="name the item on its own; a diff takes it as item=, or --item",
+            snapshot=name,
+            folio=folio,
+        )
     meant = get_close_matches(str(name), words, n=1)
     hint = f"did you mean {meant[0]!r}?" if meant else nearest(str(name), known)
     return NotFoundError(

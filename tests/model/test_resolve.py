@@ -181,6 +181,9 @@ def test_a_name_that_is_not_there_brings_the_nearest(log: Log) -> None:
     with pytest.raises(NotFoundError) as caught:
         meant(log, "paper")
     assert (caught.value.kind, caught.value.hint) == ("snapshot-not-found", "no snapshot has been taken yet")
+    with pytest.raises(NotFoundError, match="'f:x' is the name of an item") as caught:
+        meant(log, "f:x")
+    assert caught.value.kind == "snapshot-not-found"
     with pytest.raises(NotFoundError) as caught:
         meant(log, "yesterdya")
     assert (caught.value.kind, caught.value.hint) == ("snapshot-not-found", "did you mean 'yesterday'?")
