@@ -46,6 +46,8 @@ __all__ = ["ColumnChange", "RowChange", "TableChanges", "table_changes"]
 MEMORY_BYTES: Final = 600 << 20
 _NARROW: Final = 1_000_000
 """Up to so many changed rows are looked up by their numbers; of more the tables are joined once more."""
+_FEW: Final = 100_000
+"""Rows of a table of which one thread is enough: a row group or less."""
 _AT_ONCE: Final = 256
 """Columns that are compared in one query: DuckDB plans a query of thousands for minutes."""
 _SAMPLE: Final = 100_000
@@ -142,6 +144,8 @@ def table_changes(old: Path | pa.Table, new: Path | pa.Table, key: Sequence[str]
                 TableSide(connection, "old", plain.old, plain.shown_types[0], plain.texts),
                 TableSide(connection, "new", plain.new, plain.shown_types[1], plain.texts),
             )
+            if max(one.count for one in sides) <= _FEW:
+                connection.execute("set threads = 1")  # of which DuckDB has more wait than work
             columns = [plain.aliases.get(one, one) for one in key]
             return _named(_Comparison(connection, *sides, columns).run(limit), plain)
     except duckdb.Error as exc:
