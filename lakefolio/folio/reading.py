@@ -110,7 +110,8 @@ def get_table(
 
     Args:
         as_: ``pandas``, ``polars``, ``arrow`` or ``lazy``; by default the type that was added, and pandas (where
-            it is installed) for references and imported files.
+            it is installed) for references and imported files. An index of pandas is a column elsewhere, called
+            ``__index_level_0__`` if it has no name, as in every Parquet file of pandas.
         frame: Another word for ``as_``.
         **options: ``columns`` and ``filters`` (lists of tuples ``(column, operator, value)``), and
             further options of the reader of the format. ``engine`` is accepted and ignored.

@@ -174,7 +174,12 @@ def sql(lake: Lake, /, query: str, params: object = None) -> duckdb.DuckDBPyRela
     ``folio``, ``kind``, ``"limit"`` and ``meaning``; columns as :meth:`SearchResult.to_arrow`.
 
     A table item is a relation named by its reference, ``from "folio:name@v3"``. DuckDB reads only the columns and row
-    groups that the query needs, from verified files, in at most 512 MiB; beyond that it spills to disk.
+    groups that the query needs, from verified files, in at most 512 MiB; beyond that it spills to disk. An index of
+    pandas is a column, ``__index_level_0__`` if it has no name. ``from "folio:name@v3" except from "folio:name@v2"``
+    gives the rows that a version added; :meth:`diff` with ``item=`` says what changed.
+
+    Python, numpy, pandas and Arrow have no infinite times, and pandas no integers of more than 64 bits: the fetch of
+    such a value is refused.
 
     The relation shows the version at which it was asked, whenever it is fetched: files that a merge or gc removes
     meanwhile stay open for it. If they can't stay open (beyond a quarter of the process's limit of open files, or on
