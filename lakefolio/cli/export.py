@@ -91,10 +91,12 @@ def _publish(app: App, folio: str, forms: Mapping[str, str], words: Mapping[str,
     from lakefolio.interop.publishing import publish
 
     lake = _lake(app, folio)
+    places: dict[str, list[str]] = {}
+    for form, place in forms.items():
+        places.setdefault(place, []).append(form)
     with app.output.working(f"publishing {folio}"):
-        for place in dict.fromkeys(forms.values()):
-            chosen = [form for form, other in forms.items() if other == place]
-            app.output.emit(publish(lake, folio, place, chosen, **words))
+        reports = [publish(lake, folio, place, chosen, **words) for place, chosen in places.items()]
+    app.output.emit(reports if len(reports) > 1 else reports[0], "\n\n".join(map(str, reports)))
 
 
 def _lake(app: App, folio: str | None) -> Lake:

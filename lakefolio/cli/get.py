@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -55,14 +56,18 @@ def get(app: App, ref: str, target: Path | None, form: str | None, force: bool) 
     entry = lake.item(ref)
     named = ref if entry.kind == RECORDS else entry.ref  # an entry marks a version of a record table
     doing = f"getting {entry.ref}"
-    with app.output.working(doing) as say:
-        lake.on_download = lambda count, size: say(f"{doing}: {format_bytes(count)} of {format_bytes(size)}")
-        folio = lake.folio(entry.folio)
-        if target is None or str(target) == "-":
-            with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
-                _to_stdout(app, folio, entry, named, form, Path(folder))
+    with ExitStack() as scratch:
+        with app.output.working(doing) as say:
+            lake.on_download = lambda count, size: say(f"{doing}: {format_bytes(count)} of {format_bytes(size)}")
+            folio = lake.folio(entry.folio)
+            if target is None or str(target) == "-":
+                folder = Path(scratch.enter_context(tempfile.TemporaryDirectory(prefix="lakefolio-")))
+                content = _for_stdout(app, folio, entry, named, form, folder)
+            else:
+                content, written = None, folio.export(named, target, format=form, overwrite=force)
+        if content is not None:  # after what is being done: a terminal shows both
+            _print(content, entry)
             return
-        written = folio.export(named, target, format=form, overwrite=force)
     if is_stream(written):
         app.output.note(f"wrote {written} ({entry.kind} {entry.ref})")
         return
@@ -73,13 +78,10 @@ def get(app: App, ref: str, target: Path | None, form: str | None, force: bool) 
 # -- stdout ---------------------------------------------------------------------------------------------
 
 
-def _to_stdout(app: App, folio: Folio, entry: Entry, ref: str, form: str | None, scratch: Path) -> None:
-    stdout: BinaryIO = Terminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
+def _for_stdout(app: App, folio: Folio, entry: Entry, ref: str, form: str | None, scratch: Path) -> Path:
+    """Write the content to a file in ``scratch``, verified; refuse what can't be printed."""
     if entry.kind in TABULAR:
         form = form or ("json" if app.as_json else "csv")
-        text = form in ("csv", "tsv", "json", "ndjson")
-    else:
-        text = entry.format in ("json", "text") or (entry.media_type or "").startswith("text/")
     if app.as_json and entry.kind not in TABULAR and entry.format != "json":
         raise InvalidInputError(
             f"item {entry.ref} of kind {entry.kind} can't be printed as JSON",
@@ -87,6 +89,7 @@ def _to_stdout(app: App, folio: Folio, entry: Entry, ref: str, form: str | None,
             hint="leave --json out, or give -o PATH",
             item=entry.item,
         )
+    text = form in ("csv", "tsv", "json", "ndjson") if entry.kind in TABULAR else _is_text(entry)
     _refuse_binary(entry, binary=not text and entry.kind != "directory")
     content = folio.export(ref, scratch / "content", format=form)
     if content.is_dir():
@@ -96,9 +99,18 @@ def _to_stdout(app: App, folio: Folio, entry: Entry, ref: str, form: str | None,
             hint="give -o PATH",
             item=entry.item,
         )
+    return content
+
+
+def _is_text(entry: Entry) -> bool:
+    return entry.format in ("json", "text") or (entry.media_type or "").startswith("text/")
+
+
+def _print(content: Path, entry: Entry) -> None:
+    stdout: BinaryIO = Terminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
     with content.open("rb") as file:
         shutil.copyfileobj(file, stdout)
-    if text and entry.kind not in TABULAR and sys.stdout.isatty():
+    if _is_text(entry) and entry.kind not in TABULAR and sys.stdout.isatty():
         stdout.write(b"\n")
     stdout.flush()
 

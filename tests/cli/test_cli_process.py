@@ -97,6 +97,14 @@ def test_progress_is_not_mixed_into_results(stocked: str) -> None:
         assert process.stdout.read().startswith(b"version ")
 
 
+def test_content_on_a_terminal_begins_a_line_of_its_own(stocked: str) -> None:
+    """What says that the content is being got is erased before the content appears, and does not come back after it."""
+    progress, _, content = on_a_terminal("get", "experiments/clf:scores").rpartition("\x1b[2K")
+    assert "getting experiments/clf:scores" in progress
+    assert content.split("\r\n")[0] == '"id","name","score"'
+    assert "getting" not in content
+
+
 def test_colours_are_for_terminals_that_want_them(stocked: str) -> None:
     assert "\x1b[" in on_a_terminal("ls")
     assert "\x1b[" not in on_a_terminal("ls", NO_COLOR="1")

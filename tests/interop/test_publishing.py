@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli.program import cli
@@ -441,3 +442,10 @@ def test_an_argument_of_a_wrong_type_is_named_and_nothing_is_written(
     with pytest.raises(lf.UnsupportedTypeError, match=next(iter(wrong))):
         publish(lake, "exp/clf", tmp_path / "out", given.pop("forms"), **given)
     assert not (tmp_path / "out").exists()
+
+
+def test_two_folders_are_told_in_one_document(lake: lf.Lake, tmp_path: Path) -> None:
+    places = ["--croissant", str(tmp_path / "a"), "--ro-crate", str(tmp_path / "b")]
+    result = CliRunner().invoke(cli, ["export", "exp/clf", *places, "--lake", lake.uri, "--json"])
+    assert result.exit_code == 0, result.output
+    assert [one["forms"] for one in json.loads(result.stdout)] == ["croissant", "ro-crate"]
