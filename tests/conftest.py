@@ -53,6 +53,7 @@ SLOW = {
     "readmodels/test_models_of_lakes.py::test_a_deleted_model_is_missed_by_nobody_and_made_again",
     "readmodels/test_models_of_lakes.py::test_a_writer_killed_between_any_two_steps_leaves_models_that_answer_right",
     "readmodels/test_models_of_lakes.py::test_gc_leaves_two_checkpoints_of_each_table",
+    "readmodels/test_run_file.py::test_sums_over_many_files_read_each_footer_once",
     "runs/test_capture_cache.py::test_an_answer_is_found_by_another_process",
     "runs/test_following.py::test_a_pipe_gets_a_line_for_what_is_new_and_an_interrupt_ends_it_cleanly",
     "runs/test_following.py::test_a_terminal_gets_a_table_that_is_renewed",

@@ -59,8 +59,8 @@ class Cache:
             return found[0]
 
     def put(self, key: Hashable, value: object, size_bytes: int) -> None:
-        """Keep a value, unless it is larger than a quarter of the room: one scan would push out all that is asked."""
-        if size_bytes > self._limit_bytes // 4:
+        """Keep a value, unless it is larger than half of the room: one scan would push out all that is asked."""
+        if size_bytes > self._limit_bytes // 2:
             return
         with self._lock:
             if key in self._kept:

@@ -66,6 +66,7 @@ ENTRIES: Final = Model(
         *("kind", "format", "media_type", "storage", "codec", "generation", "size_bytes", "stored_bytes", "row_count"),
         *(field.name for field in succession(POSITION)),
     ),
+    group_rows=16_384,
 )
 """One row per entry that ever was the head of a name."""
 

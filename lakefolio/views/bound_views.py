@@ -37,8 +37,8 @@ _MANY_NAMES = 50_000
 """So many replaced names lie in nearly all files."""
 _FEW_ROWS = 1_000
 """Of relations of no more rows, one thread answers in less time than several, which have to be woken for each step."""
-_KEPT_FOOTERS = 32
-"""The footers of so many files of read models are kept parsed, 0.8 MiB each: a fifth of the time of a scan."""
+_KEPT_FOOTERS = 128
+"""The footers of so many files of read models are kept parsed, at most 0.4 MiB each: those of 12 million entries."""
 _MANY_CHANGES = 60
 """From so many changes of runs on, the rows of the view ``runs`` are kept: they are gathered from many facts."""
 _REPLACED = "replaced_heads"
