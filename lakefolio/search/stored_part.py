@@ -217,14 +217,13 @@ class StoredPart:
         number = self._group_with(token)
         if number >= len(self._firsts):
             return None
-        group = self._groups([number])[number]
-        return self._verified("words", lambda: group.of(token))
+        return self._groups([number])[number].of(token)
 
     def words(self) -> Iterator[tuple[str, Postings]]:
         """Give all words and names, in order, with their postings."""
         for group in self._all_groups():
             for word in group.words:
-                if (found := self._verified("words", partial(group.of, word))) is not None:
+                if (found := group.of(word)) is not None:
                     yield word, found
 
     def _all_groups(self) -> Iterator[WordGroup]:
@@ -393,7 +392,7 @@ class StoredPart:
 
     def _postings(self) -> Iterator[tuple[list[str], Ints, Ints, Ints]]:
         for group in self._all_groups():
-            yield group.words, *self._verified("words", group.all)
+            yield group.words, *group.all()
 
     def verify(self) -> None:
         """Read all of it, and see that it has the digests that its directory says.

@@ -137,43 +137,23 @@ class WordGroup:
         self.words: list[str] = strings_of(word_sizes, plain[at : at + word_bytes]).to_pylist()
         self._labels = strings_of(label_sizes, plain[at + word_bytes :])
         self._places = {word: place for place, word in enumerate(self.words)}
-        self._gaps, self._fields = gaps, fields & ~WITH_LABEL
+        self._documents, self._fields = _numbered(gaps, sizes, count), fields & ~WITH_LABEL
         self._weights, self._lengths = weights.view(np.float32), lengths.view(np.float32)
         if not all((one >= 0).all() and np.isfinite(one).all() for one in (self._weights, self._lengths)):
             raise ValueError("a weight is no such number")
-        self._count = count
         self.size_bytes = len(plain) + 100 * words
 
     def of(self, word: str) -> Postings | None:
-        """Return the postings of a word.
-
-        Raises:
-            ValueError: They name documents that there are not.
-        """
+        """Return the postings of a word."""
         if (at := self._places.get(word)) is None:
             return None
-        start = int(self._ends[at - 1]) if at else 0
-        some = slice(start, int(self._ends[at]))
-        gaps = self._gaps[some]
-        documents = np.cumsum(gaps, dtype=np.int64)
-        if len(gaps) and (gaps[0] < 0 or (gaps[1:] <= 0).any() or documents[-1] >= self._count):
-            raise ValueError("it names documents that there are not")
-        return Postings(documents.astype(np.int32), self._weights[some], self._fields[some], self._lengths[some])
+        some = slice(int(self._ends[at - 1]) if at else 0, int(self._ends[at]))
+        return Postings(self._documents[some], self._weights[some], self._fields[some], self._lengths[some])
 
     def all(self) -> tuple[Ints, Ints, Ints]:
-        """Return of the postings of all words the number of the word, the document and the fields.
-
-        Raises:
-            ValueError: They name documents that there are not.
-        """
+        """Return of the postings of all words the number of the word, the document and the fields."""
         sizes = np.diff(self._ends, prepend=0)
-        totals = np.cumsum(self._gaps, dtype=np.int64)
-        before = np.concatenate([[0], totals])[self._ends - sizes]
-        documents = totals - np.repeat(before, sizes)
-        if len(documents) and (documents.min() < 0 or documents.max() >= self._count):
-            raise ValueError("it names documents that there are not")
-        said = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-        return said, documents.astype(np.int32), self._fields
+        return np.repeat(np.arange(len(sizes), dtype=np.int32), sizes), self._documents, self._fields
 
     def labels(self, word: str, numbers: Collection[int]) -> Iterator[tuple[int, Label]]:
         """Give those of some documents that a word has the labels of, each with its label."""
@@ -190,11 +170,31 @@ class WordGroup:
                 yield number, Label.of(str(self._labels[int(first) + place].as_py()))
 
 
+def _numbered(gaps: Ints, sizes: Ints, count: int) -> Ints:
+    """Return the documents of all words, of which there are ``gaps``: of each word the first number, then differences.
+
+    Raises:
+        ValueError: They are not in order, or there are no such documents.
+    """
+    ends = np.cumsum(sizes, dtype=np.int64)
+    totals = np.cumsum(gaps, dtype=np.int64)
+    documents = totals - np.repeat(np.concatenate([[0], totals])[ends - sizes], sizes)
+    later = np.ones(len(gaps), np.bool_)
+    later[(ends - sizes)[sizes > 0]] = False
+    if (gaps < later).any() or (len(documents) and int(documents.max()) >= count):
+        raise ValueError("it names documents that there are not")
+    found: Ints = documents.astype(np.int32)
+    return found
+
+
 def numbers_of(plain: bytes, start: int, counts: Sequence[int]) -> Iterator[Ints]:
     """Give lists of so many numbers each, of which the first begins at some place: what :func:`planes_of` made."""
     for count in counts:
         planes = np.frombuffer(plain, np.uint8, 4 * count, start).reshape(4, count)
-        yield np.ascontiguousarray(planes.T).view("<i4").reshape(-1).astype(np.int32, copy=False)
+        found = np.empty((count, 4), np.uint8)
+        for place in range(4):  # a quarter of the time that a transposed copy takes
+            found[:, place] = planes[place]
+        yield found.view("<i4").reshape(-1).astype(np.int32, copy=False)
         start += 4 * count
 
 
