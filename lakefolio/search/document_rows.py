@@ -104,16 +104,14 @@ def tables_of(documents: Iterable[Document]) -> Iterator[pa.Table]:
 
 
 def _table(documents: Sequence[Document]) -> pa.Table:
-    columns: dict[str, Any] = {name: [getattr(one, name) for one in documents] for name in ("id", *VALUES)}
-    columns["blob_digest"] = [one.digest and one.digest[0] for one in documents]
-    columns["generation"] = [one.digest and one.digest[1] for one in documents]
+    columns: dict[str, Any] = dict(zip(Document._fields, zip(*documents, strict=True), strict=True))
+    texts, digests = columns.pop("texts"), columns.pop("digest")
+    columns["blob_digest"] = [one and one[0] for one in digests]
+    columns["generation"] = [one and one[1] for one in digests]
     columns = {name: pa.array(values, DOCUMENT_ROWS.field(name).type) for name, values in columns.items()}
-    texts = [text for one in documents for _, text in one.texts]
-    codes = [FIELD_CODES[field] for one in documents for field, _ in one.texts]
-    sizes = [len(one.texts) for one in documents]
-    columns["tags"] = pa.array([one.tags for one in documents], pa.list_(pa.string()))
-    columns["fields"] = _lists(sizes, pa.array(codes, pa.uint8()))
-    columns["texts"] = _lists(sizes, _texts(texts))
+    sizes, said = list(map(len, texts)), list(chain.from_iterable(texts))
+    columns["fields"] = _lists(sizes, pa.array([FIELD_CODES[field] for field, _ in said], pa.uint8()))
+    columns["texts"] = _lists(sizes, _texts([text for _, text in said]))
     return pa.Table.from_pydict(columns, schema=DOCUMENT_ROWS)
 
 
