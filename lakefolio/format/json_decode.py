@@ -139,6 +139,10 @@ _PADDED_BYTES: Final = 1 << 16
 """numpy's bytes drop zeros at their end, which only the dtype tells of."""
 
 
+Document = dict[str, Any]
+"""The JSON object of a value that JSON has no type for: ``$type``, mostly ``value``, and what else makes it."""
+
+
 class _Decoder:
     def __init__(self, trusted: frozenset[str]) -> None:
         self._trusted = trusted
@@ -155,49 +159,28 @@ class _Decoder:
         scalar = _SCALARS.get(name)
         if scalar is not None:
             return scalar(document["value"])
-        compound = getattr(self, f"_{name}".replace(".", "_"), None) if name in _COMPOUNDS else None
+        compound = _COMPOUNDS.get(name)
         if compound is None:
             raise FormatError(
                 f"the stored JSON holds a value of the type {str(name)[:80]!r}, unknown to this library",
                 kind="unknown-type",
                 hint="read it with a newer lakefolio",
             )
-        return compound(document)
+        return compound(self, document)
 
-    def _list(self, document: Any) -> list[Any]:
+    def members(self, document: Document) -> list[Any]:
         """Return the members of a container, which are written out: no short text stands for a billion members."""
         members = document["value"]
         if type(members) is not list:
             raise TypeError(f"the members of a {document[TYPE]} are no list")
         return [self.value(one) for one in members]
 
-    def _pairs(self, document: Any) -> dict[Any, Any]:
+    def pairs(self, document: Document) -> dict[Any, Any]:
+        """Return the keys and values of a mapping, in order."""
         return {self.value(key): self.value(value) for key, value in document["value"]}
 
-    _dict = _pairs
-
-    def _tuple(self, document: object) -> Any:
-        return tuple(self._list(document))
-
-    def _set(self, document: object) -> Any:
-        return set(self._list(document))
-
-    def _frozenset(self, document: object) -> Any:
-        return frozenset(self._list(document))
-
-    def _deque(self, document: Any) -> Any:
-        return collections.deque(self._list(document), document.get("maxlen"))
-
-    def _OrderedDict(self, document: object) -> Any:  # noqa: N802
-        return collections.OrderedDict(self._pairs(document))
-
-    def _Counter(self, document: object) -> Any:  # noqa: N802
-        return collections.Counter(self._pairs(document))
-
-    def _defaultdict(self, document: Any) -> Any:
-        return collections.defaultdict(FACTORIES[document["factory"]], self._pairs(document))
-
-    def _enum(self, document: Any) -> Any:
+    def enum(self, document: Document) -> Any:
+        """Return a member of an Enum, or its value."""
         value, found = self.value(document["value"]), find_class(document["class"], self._trusted)
         if found is None or not issubclass(found, enum.Enum):
             return value
@@ -209,7 +192,8 @@ class _Decoder:
                 return found(value)
         return value
 
-    def _dataclass(self, document: Any) -> Any:
+    def dataclass(self, document: Document) -> Any:
+        """Return a dataclass, or its fields as a dict."""
         fields = {str(name): self.value(value) for name, value in document["value"]}
         found = find_class(document["class"], self._trusted)
         if found is None or not dataclasses.is_dataclass(found):
@@ -226,29 +210,16 @@ class _Decoder:
                 return fields
         return made
 
-    def _namedtuple(self, document: Any) -> Any:
-        values = tuple(self._list(document))
+    def namedtuple(self, document: Document) -> Any:
+        """Return a namedtuple, or a tuple."""
+        values = tuple(self.members(document))
         found = find_class(document["class"], self._trusted)
         if found is None or not issubclass(found, tuple) or len(getattr(found, "_fields", ())) != len(values):
             return values
         return tuple.__new__(found, values)
 
-    def _datetime(self, document: Any) -> dt.datetime:
-        found = dt.datetime.fromisoformat(document["value"])
-        zone = document.get("zone")
-        if isinstance(zone, str) and (named := zone_of(zone)) is not None:
-            wall = found.replace(tzinfo=named, fold=1 if document.get("fold") else 0)
-            # the instant counts, should the rules of the zone have changed; near the year 9999 there may be none in UTC
-            found = wall if wall.utcoffset() == found.utcoffset() else found.astimezone(named)
-        return found.replace(fold=1) if document.get("fold") else found
-
-    def _time(self, document: Any) -> dt.time:
-        zone = document.get("zone")
-        found = dt.time.fromisoformat(document["value"])
-        tzinfo = None if zone is None else zone_of(zone) or dt.UTC
-        return found.replace(tzinfo=tzinfo, fold=1 if document.get("fold") else 0)
-
-    def _numpy(self, document: Any) -> Any:
+    def numpy(self, document: Document) -> Any:
+        """Return a scalar of NumPy."""
         import numpy as np
 
         dtype, value = np.dtype(document["dtype"]), document["value"]
@@ -262,47 +233,67 @@ class _Decoder:
             return np.str_(value)
         raise ValueError(f"numpy dtype {dtype}")
 
-    def _pandas(self, document: Any) -> Any:
-        import pandas as pd
 
-        return {"NaT": pd.NaT, "NA": pd.NA}[document["value"]]
-
-    def _pandas_Timestamp(self, document: Any) -> Any:  # noqa: N802
-        import numpy as np
-        import pandas as pd
-
-        found = pd.Timestamp(np.datetime64(int(document["value"]), document["unit"]))
-        zone = document.get("zone")
-        return found if zone is None else found.tz_localize("UTC").tz_convert(zone_of(zone) or dt.UTC)
-
-    def _pandas_Timedelta(self, document: Any) -> Any:  # noqa: N802
-        import numpy as np
-        import pandas as pd
-
-        return pd.Timedelta(np.timedelta64(int(document["value"]), document["unit"]))
+def _datetime(document: Document) -> dt.datetime:
+    found = dt.datetime.fromisoformat(document["value"])
+    zone = document.get("zone")
+    if isinstance(zone, str) and (named := zone_of(zone)) is not None:
+        wall = found.replace(tzinfo=named, fold=1 if document.get("fold") else 0)
+        # the instant counts, should the rules of the zone have changed; near the year 9999 there may be none in UTC
+        found = wall if wall.utcoffset() == found.utcoffset() else found.astimezone(named)
+    return found.replace(fold=1) if document.get("fold") else found
 
 
-_COMPOUNDS: Final = frozenset(
-    [
-        "dict",
-        "tuple",
-        "set",
-        "frozenset",
-        "deque",
-        "OrderedDict",
-        "Counter",
-        "defaultdict",
-        "enum",
-        "dataclass",
-        "namedtuple",
-        "datetime",
-        "time",
-        "numpy",
-        "pandas",
-        "pandas.Timestamp",
-        "pandas.Timedelta",
-    ]
-)
+def _time(document: Document) -> dt.time:
+    zone = document.get("zone")
+    found = dt.time.fromisoformat(document["value"])
+    tzinfo = None if zone is None else zone_of(zone) or dt.UTC
+    return found.replace(tzinfo=tzinfo, fold=1 if document.get("fold") else 0)
+
+
+def _pandas(document: Document) -> Any:
+    import pandas as pd
+
+    return {"NaT": pd.NaT, "NA": pd.NA}[document["value"]]
+
+
+def _pandas_timestamp(document: Document) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    found = pd.Timestamp(np.datetime64(int(document["value"]), document["unit"]))
+    zone = document.get("zone")
+    return found if zone is None else found.tz_localize("UTC").tz_convert(zone_of(zone) or dt.UTC)
+
+
+def _pandas_timedelta(document: Document) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    return pd.Timedelta(np.timedelta64(int(document["value"]), document["unit"]))
+
+
+_COMPOUNDS: Final[dict[str, Callable[[_Decoder, Document], Any]]] = {
+    "dict": _Decoder.pairs,
+    "tuple": lambda decoder, document: tuple(decoder.members(document)),
+    "set": lambda decoder, document: set(decoder.members(document)),
+    "frozenset": lambda decoder, document: frozenset(decoder.members(document)),
+    "deque": lambda decoder, document: collections.deque(decoder.members(document), document.get("maxlen")),
+    "OrderedDict": lambda decoder, document: collections.OrderedDict(decoder.pairs(document)),
+    "Counter": lambda decoder, document: collections.Counter(decoder.pairs(document)),
+    "defaultdict": lambda decoder, document: collections.defaultdict(
+        FACTORIES[document["factory"]], decoder.pairs(document)
+    ),
+    "enum": _Decoder.enum,
+    "dataclass": _Decoder.dataclass,
+    "namedtuple": _Decoder.namedtuple,
+    "datetime": lambda _, document: _datetime(document),
+    "time": lambda _, document: _time(document),
+    "numpy": _Decoder.numpy,
+    "pandas": lambda _, document: _pandas(document),
+    "pandas.Timestamp": lambda _, document: _pandas_timestamp(document),
+    "pandas.Timedelta": lambda _, document: _pandas_timedelta(document),
+}
 
 
 def zone_of(zone: object) -> dt.tzinfo | None:
