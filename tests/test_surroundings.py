@@ -189,6 +189,18 @@ def test_authors_that_are_not_utf8_are_shown_as_what_they_are(tmp_path: Path, va
     assert r"ad\\xffa" in said
 
 
+def test_sql_tells_times_in_utc_whatever_the_zone_of_the_process(tmp_path: Path) -> None:
+    lf.open(tmp_path / "lake").folio("f").add_json("x", 1)
+    code = (
+        "import lakefolio as lf; lake = lf.open('lake')\n"
+        "for one in (lake.sql, lake.connect().cursor().sql): "
+        "print(*one('select right(committed_at::varchar, 3), committed_at from items').fetchone())"
+    )
+    env = os.environ | {"TZ": "Asia/Kathmandu"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert [line[:3] + line[-6:] for line in done.stdout.splitlines()] == ["+00+00:00"] * 2, done.stderr
+
+
 def test_an_author_given_as_an_argument(tmp_path: Path) -> None:
     lake = lf.open(tmp_path / "lake", author="a\udcff\ud800")
     lake.folio("f").add("x", 1)

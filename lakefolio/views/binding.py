@@ -47,7 +47,7 @@ def open_tables(
     """
     options = spill_options() if memory_bytes is None else bounded_options(memory_bytes)
     connection = connect_in_memory(_OFFLINE | options)
-    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set global TimeZone = 'UTC'")  # of cursors, too, which queries run on
     # DuckDB 1.5 hands the Bloom filter of a large join to scans of Arrow tables, which know none, and fails
     connection.execute("set disabled_optimizers = 'join_filter_pushdown'")
     for name in names:
