@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -15,7 +17,8 @@ import lakefolio as lf
 from lakefolio.maintenance import check, check_rows, table_parts
 from lakefolio.model.entries import Entry
 from lakefolio.session.session import Session
-from lakefolio.views.workbench import Workbench
+from lakefolio.views import workbench
+from lakefolio.views.workbench import UnreadableRowsError, Workbench
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +194,60 @@ def test_of_a_small_lake_only_what_it_has_is_asked_about(tmp_path: Path, monkeyp
     statements.clear()
     assert lake.check().ok
     assert len(statements) > few + 8
+
+
+def test_what_one_caller_left_in_a_database_another_does_not_find() -> None:
+    everything = (
+        "select table_name from duckdb_tables() union all select view_name from duckdb_views() where not internal"
+    )
+    with Workbench(few=True) as one, Workbench(few=True) as beside:
+        one.run("create table rows as select 1 as a")
+        one.run("create temp table aside as select 2 as a")
+        one.run("create view seen as from rows")
+        beside.run("create table rows as select 3 as a")
+        assert (one.run("from seen"), beside.run("from rows")) == ([(1,)], [(3,)])
+        with pytest.raises(UnreadableRowsError), one.all_or_nothing():
+            one.run("select no_such_column from rows")
+        one.run("begin")
+    one.close()  # once more
+    for _ in range(2):
+        with Workbench(few=True) as other, Workbench(few=True) as third:
+            assert other.run(everything) == third.run(everything) == []
+            assert other.run("select current_setting('threads'), current_setting('TimeZone')") == [(1, "UTC")]
+            other.run("create table rows as select 4 as a")
+
+
+def test_few_rows_need_no_database_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    real = workbench.open_tables
+
+    def counted(*args: Any, **options: Any) -> Any:
+        opened.append(1)
+        return real(*args, **options)
+
+    with Workbench(few=True):
+        pass
+    monkeypatch.setattr(workbench, "open_tables", counted)
+    for _ in range(3):
+        with Workbench(few=True) as bench:
+            assert bench.run("select 1") == [(1,)]
+    assert opened == []
+    with Workbench():
+        pass
+    assert opened == [1], "the threads of one that many rows are for are more"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no forks")
+def test_a_forked_child_uses_no_database_of_its_parent() -> None:
+    with Workbench(few=True):
+        pass
+    child = os.fork()
+    if not child:
+        with Workbench(few=True) as bench:
+            os._exit(bench.run("select 5")[0][0])
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+    with Workbench(few=True) as bench:
+        assert bench.run("select 6") == [(6,)]
 
 
 class StoppedError(Exception):

@@ -14,19 +14,24 @@ import glob
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from lakefolio.format.sql_text import sql_id, sql_text
 from lakefolio.process.scratch import named_if_full, scratch_folder
 from lakefolio.views.binding import open_tables
+from lakefolio.views.kept_database import EmptyDatabase
 from lakefolio.views.resource_errors import resource_error
 from lakefolio.views.sql_guard import first_line
 from lakefolio.views.sql_result import interruptible
 from lakefolio.views.view_files import create_view, load_views
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = ["MEMORY_BYTES", "UnreadableRowsError", "Workbench", "hash_of"]
 
@@ -50,12 +55,11 @@ class Workbench:
             memory_bytes: How much it holds before it spills.
             few: Whether it is going to have few rows, which one thread computes with in less time than several.
         """
-        self._connection = open_tables({}, (), memory_bytes=memory_bytes)
+        opened = partial(_opened, memory_bytes, few=few)
+        self._database = EmptyDatabase((memory_bytes, few), opened) if few else opened()
+        self._connection = self._database.connection if isinstance(self._database, EmptyDatabase) else self._database
         self._folder = scratch_folder("lakefolio-rows-")
         self._parts = 0
-        threads = self._connection.execute("select current_setting('threads')").fetchall()[0][0]
-        self._connection.execute(f"set threads = {1 if few else min(int(threads), _THREADS)}")
-        self._connection.execute("set preserve_insertion_order = false")
 
     def run(self, sql: str) -> list[Any]:
         """Run a statement and return its rows as tuples.
@@ -181,7 +185,7 @@ class Workbench:
 
     def close(self) -> None:
         """End; remove all temporary files."""
-        self._connection.close()
+        self._database.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Workbench:
@@ -189,6 +193,14 @@ class Workbench:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _opened(memory_bytes: int, *, few: bool) -> duckdb.DuckDBPyConnection:
+    connection = open_tables({}, (), memory_bytes=memory_bytes)
+    threads = connection.execute("select current_setting('threads')").fetchall()[0][0]
+    connection.execute(f"set threads = {1 if few else min(int(threads), _THREADS)}")
+    connection.execute("set preserve_insertion_order = false")
+    return connection
 
 
 def hash_of(columns: Sequence[str], schema: pa.Schema) -> str:
