@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 
 import pytest
+import scipy.special  # noqa: F401 - before thousands of other modules, each of which skops asks for what is in it
 import thoroughness
 
 pytest_plugins = ["lakefolio.testing.fixtures"]
