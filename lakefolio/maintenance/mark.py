@@ -31,7 +31,10 @@ from lakefolio.process.scratch import scratch_folder
 from lakefolio.readmodels import bloom
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from lakefolio.delta.table import DeltaTable
+    from lakefolio.maintenance.reachability import Ints
 
 __all__ = ["Marks"]
 
@@ -134,13 +137,13 @@ class Marks:
         self.purged_inline[digest] = max(generation, self.purged_inline.get(digest, -1))
         self.last_inline_purge = max(version, self.last_inline_purge)
 
-    def judge(self, prefix: str, digests: pa.Array, generations: object) -> tuple[Any, pa.Table]:
+    def judge(self, prefix: str, digests: pa.Array, generations: Ints) -> tuple[npt.NDArray[np.int8], pa.Table]:
         """Judge the content of a shard. Each shard can be asked once.
 
         Args:
             prefix: The first two hex digits of all the digests.
             digests: ``sha256:<hex>`` of the objects.
-            generations: Their generations, as a NumPy array.
+            generations: Their generations.
 
         Returns:
             The verdict on each object, see :func:`reachability.judge`, and the inline content that nothing needs, see

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,6 +28,8 @@ __all__ = [
     "ORPHAN",
     "PURGED",
     "Alias",
+    "Bools",
+    "Ints",
     "Keep",
     "Reach",
     "Snap",
@@ -52,6 +55,10 @@ _GIVEN_UP, _KEPT, _SNAPSHOT, _HEAD = range(4)
 _NEVER: Final = np.iinfo(np.int64).max
 _SCOPE: Final = 1 << 40
 _OBJECTS: Final = ("blob", "chunked", "packed", "inline")
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+"""Arrays with a value for each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +180,7 @@ class Reach:
             made = version_numbers((one["entry_id"], one["reason"]) for one in puts)
             yield from (int(row) for row, number in zip(found, made, strict=True) if number == alias.number)
 
-    def _newer_entries(self, numbers: Any, names: Any, puts: Any) -> Any:
+    def _newer_entries(self, numbers: Ints, names: Ints, puts: Bools) -> Ints:
         """Return for each row how many entries its item got after it; the same entry put again counts once."""
         rows, owners = numbers[puts], names[puts]
         ids = self._rows.column("entry_id").take(pa.array(rows))
@@ -183,11 +190,12 @@ class Reach:
             same[1:] = equal & (owners[1:] == owners[:-1])
         counted = np.zeros(len(numbers), np.int64)
         counted[puts] = ~same
-        total = np.cumsum(counted)
+        total: Ints = np.cumsum(counted)
         last = np.append(np.flatnonzero(names[1:] != names[:-1]), len(names) - 1)
-        return total[last][np.searchsorted(last, np.arange(len(names)))] - total
+        newest: Ints = total[last][np.searchsorted(last, np.arange(len(names)))]
+        return newest - total
 
-    def _in_snapshot(self, folios: Any, folio_names: list[Any], versions: Any, ends: Any) -> Any:
+    def _in_snapshot(self, folios: Ints, folio_names: list[str | None], versions: Ints, ends: Ints) -> Bools:
         """Say for each row whether it was live at the version that a snapshot of its scope protects."""
         code = {name: number for number, name in enumerate(folio_names)}
         whole = np.unique([one.target_version for one in self.snapshots if one.folio is None]).astype(np.int64)
@@ -307,14 +315,14 @@ def live_aliases(facts: Mapping[tuple[str, str], str | None]) -> list[Alias]:
     return found
 
 
-def judge(references: pa.Table, purges: pa.Table, digests: pa.Array, generations: object) -> Any:
+def judge(references: pa.Table, purges: pa.Table, digests: pa.Array, generations: Ints) -> npt.NDArray[np.int8]:
     """Judge each object of a shard: ORPHAN, HISTORY, PURGED, NEEDED or AHEAD.
 
     Args:
         references: What :meth:`Reach.references` says of the digests of the shard.
         purges: ``digest`` and ``generation`` of the ``purge`` rows about them.
         digests: ``sha256:<hex>`` of the objects.
-        generations: Their generations, as a NumPy array.
+        generations: Their generations.
     """
     purged_up_to = _purged_up_to(purges, digests)
     referred = _identities(references.column("digest"), references.column("generation"))
@@ -348,7 +356,7 @@ def inline_history(references: pa.Table, purges: pa.Table) -> pa.Table:
     return found.filter(pa.array(alive)).drop(["needed"])
 
 
-def _purged_up_to(purges: pa.Table, digests: pa.Array) -> Any:
+def _purged_up_to(purges: pa.Table, digests: pa.Array) -> Ints:
     """Return the highest generation of each digest that was purged, -1 for none."""
     if not purges.num_rows:
         return np.full(len(digests), -1, np.int64)
@@ -362,7 +370,7 @@ def _identities(digests: pa.ChunkedArray, generations: pa.ChunkedArray) -> pa.Ch
     return pc.binary_join_element_wise(digests, texts, ".")
 
 
-def _codes(column: pa.ChunkedArray) -> tuple[Any, pa.Array]:
+def _codes(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
     """Return a number for each distinct value (-1 for null) and the values."""
     encoded = column.dictionary_encode().unify_dictionaries()
     if not encoded.num_chunks:
@@ -371,11 +379,11 @@ def _codes(column: pa.ChunkedArray) -> tuple[Any, pa.Array]:
     return np.concatenate(parts).astype(np.int64), encoded.chunk(0).dictionary
 
 
-def _ints(column: Any) -> Any:
-    return column.to_numpy() if isinstance(column, pa.ChunkedArray) else column.to_numpy(zero_copy_only=False)
+def _ints(column: pa.Array | pa.ChunkedArray) -> Ints:
+    found: Ints = column.to_numpy(zero_copy_only=False)
+    return found
 
 
-def _mask(column: object) -> Any:
-    filled = pc.fill_null(column, False)
-    whole = filled.to_numpy() if isinstance(filled, pa.ChunkedArray) else filled.to_numpy(zero_copy_only=False)
-    return whole.astype(bool)
+def _mask(column: pa.Array | pa.ChunkedArray) -> Bools:
+    found: Bools = pc.fill_null(column, False).to_numpy(zero_copy_only=False).astype(bool)
+    return found
