@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakefolio.errors import IntegrityError, LakefolioError
 from lakefolio.format.checked_json import flag, listed, mapped, need, number, optional, text, texts
@@ -50,9 +50,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Ticket", "Tickets", "parse_ticket", "ticket_bytes"]
 
+T = TypeVar("T")
+Content = TypeVar("Content", Stored, Entry)
 _FORMAT = 2
 _ID = re.compile(r"[0-9a-f]{32}")
-_CHANGES = {
+_CHANGES: dict[str, type[Change]] = {
     "put": Put,
     "update": Update,
     "mark": Mark,
@@ -291,12 +293,12 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 _FIELD_READERS = {cls: {one.name: _READERS[str(one.type)] for one in fields(cls)} for cls in _SAID}
 
 
-def _read(cls: type[Any], value: object) -> Any:
+def _read(cls: type[T], value: object) -> T:
     readers = _FIELD_READERS[cls]
     return cls(**{name: readers[name](one) for name, one in mapped(value).items()})
 
 
-def _content(stored: Any) -> Any:
+def _content(stored: Content) -> Content:
     """Check the content columns of a ``put`` row."""
     need(stored.storage in STORAGES, "its storage is not known")
     for digest in (stored.digest, stored.blob_digest):
@@ -316,8 +318,8 @@ def _content(stored: Any) -> Any:
     return stored
 
 
-def _change(value: Any) -> Change:
-    values = dict(value)
+def _change(value: object) -> Change:
+    values = mapped(value)
     change = _read(_CHANGES[values.pop("op")], values)
     for name, check in (
         ("folio", check_folio),
@@ -350,10 +352,11 @@ def _change(value: Any) -> Change:
     if isinstance(change, LogBlob):
         need(_ID.fullmatch(change.event_id) is not None, "its event id is not one")
         need(change.stored.storage == "blob" and change.stored.blob_digest is not None, "it has no blob")
-    return change  # type: ignore[no-any-return]
+    return change
 
 
-def _commit(value: Any) -> Commit:
+def _commit(told: object) -> Commit:
+    value = mapped(told)
     commit = Commit(
         commit_id=text(value["commit_id"]),
         changes=tuple(_change(change) for change in listed(value["changes"])),
