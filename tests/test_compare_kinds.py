@@ -401,6 +401,8 @@ def test_long_texts_are_shown_around_what_differs(folio):
     assert "…m ipsum new</span>" in diff._repr_html_()
     diff = changed(folio, {"t": old}, {"t": new})
     assert "…m ipsum old' → …m ipsum new'" in str(diff)
+    diff = changed(folio, {"t": "the beginning of both"}, {"t": "the beginning of both, and a long end of one alone"})
+    assert "'the beginning of both' → 'the beginning of both, and" in str(diff)
 
 
 def test_columns_are_told_alike_as_text_and_html(folio):

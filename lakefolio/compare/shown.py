@@ -74,12 +74,10 @@ def said(name: str) -> str:
 
 
 def around(old: str, new: str, room: int) -> tuple[str, str]:
-    """Return two texts that differ; of longer ones than ``room`` without most of what both begin with."""
-    if max(len(old), len(new)) <= room:
-        return old, new
+    """Return two texts without most of what both begin with if what differs lies behind the first ``room`` places."""
     same = next((place for place, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     cut = same - _BEFORE
-    return (f"…{old[cut:]}", f"…{new[cut:]}") if cut > 1 and same >= room // 2 else (old, new)
+    return (f"…{old[cut:]}", f"…{new[cut:]}") if cut > 1 and same > room - 4 else (old, new)
 
 
 def in_order(diff: ItemDiff, names: Iterable[str]) -> list[str]:
