@@ -144,6 +144,20 @@ def test_the_log_names_the_version_that_was_restored(lake: lf.Lake) -> None:
     assert lake.log(limit=1)[0].message == f"restore lake to @{before}"
 
 
+def test_the_log_names_the_items_that_were_restored(lake: lf.Lake) -> None:
+    for folio, item in (("f", "one"), ("g", "two"), ("f", "one"), ("g", "two")):
+        lake.folio(folio).add(item, lake.version, overwrite=True)
+    before = lake.version
+    lake.restore(-1, items="f:one")
+    assert lake.log(limit=1)[0].message == f"restore f:one to @{before - 2} (-1)"
+    lake.restore(before, "f", items="one")
+    assert lake.log(limit=1)[0].message == f"restore f:one to @{before}"
+    lake.restore(-1, items=["f:one", "g:two"])
+    assert lake.log(limit=1)[0].message == "restore 2 items to -1"
+    lake.restore(before, items=["f:one", "g:two"])
+    assert lake.log(limit=1)[0].message == f"restore 2 items to @{before}"
+
+
 def test_restore_some(lake: lf.Lake) -> None:
     lake.folio("b/c").delete("y")
     lake.restore("s", items="b/c:y")

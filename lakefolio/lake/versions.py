@@ -14,6 +14,7 @@ from lakefolio.model.entries import SNAPSHOT_COLUMNS, Snapshot
 from lakefolio.model.resolve import At, said_twice
 from lakefolio.model.version_policy import POLICY, policy_of, policy_text
 from lakefolio.render.listing import Listing
+from lakefolio.render.text import counted
 from lakefolio.session.annotations import check_tags, check_text, without_secrets
 
 if TYPE_CHECKING:
@@ -264,7 +265,11 @@ def restore(
     rows = lake._session.plan(*changes) if changes else []
     tables = [(entry.folio, entry.item) for entry, _ in behind(lake._session, changes)]
     if changes and not dry_run:
-        lake._session.apply(*changes, message=f"restore {folio or 'lake'} to {_target_text(at, version)}")
+        what, when = folio or "lake", _target_text(at, version)
+        if refs := [f"{name}:{item}" for (_, name), names in wanted.items() for item in names]:
+            what = refs[0] if len(refs) == 1 else counted(len(refs), "item")
+            when = when if len({then for then, _ in wanted}) == 1 else str(at)  # each to a version of its own
+        lake._session.apply(*changes, message=f"restore {what} to {when}")
     told = {(row["folio"], row.get("item")) for row in rows}
     rows += [{"op": "put", "folio": folio, "item": item} for folio, item in tables if (folio, item) not in told]
     return RestoreReport.of(rows, version, dry_run=dry_run, at=at)
