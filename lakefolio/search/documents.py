@@ -8,7 +8,7 @@ Writers pay nothing for it: files in blobs are read, verified like all content, 
 met at once the newest ``_BLOBS`` are read.
 
 All documents of a lake come one after the other: the rows that they are made of are put aside in a file, sorted some
-thousand at a time, and merged as they are read. DuckDB sorts in less time, but held half a gigabyte of a million items.
+megabytes at a time, and merged as they are read. DuckDB sorts in less time, but held half a gigabyte of a million.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ JSON_BYTES: Final = 64 << 10
 _BLOBS: Final = 5_000
 _READ_AT_ONCE: Final = 16
 _ROWS_AT_ONCE: Final = 10_000
-_ROWS_SORTED: Final = 50_000
-_ROWS_ASIDE: Final = 2_500
-"""Of each 50,000 rows so many are held while all are merged."""
+_SORTED_BYTES: Final = 64 << 20
+_ASIDE_BYTES: Final = 1 << 20
+"""Of each 64 megabytes of rows, which are sorted together, so much is held while all are merged."""
 _HEADS: Final = """
 select entry_id from items where folio is not null and item is not null and not archived
 """
@@ -131,7 +131,7 @@ def all_documents(session: Session) -> Iterator[pa.Table]:
     try:
         asides = [_Aside(folder / str(number), columns) for number, columns in enumerate(_ASIDE.values())]
         for aside, query in zip(asides, _ASIDE, strict=True):
-            aside.take(session.query(query).to_arrow_reader(_ROWS_SORTED))
+            aside.take(session.query(query).to_arrow_reader(_ROWS_AT_ONCE))
         items, facts, contents, runs = map(iter, asides)
         run_rows = (documents for some in runs for documents in tables_of(map(_run, _each(some))))
         yield from _merged(_all_items(session, items, _Beside(facts), _Beside(contents)), _Beside(run_rows))
@@ -166,16 +166,27 @@ class _Aside:
         self._places: list[list[int]] = []  # of the rows that were sorted together: where the batches of them begin
 
     def take(self, rows: pa.RecordBatchReader) -> None:
-        """Put rows aside; those of a batch are sorted together."""
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        """Put rows aside."""
         with pa.OSFile(str(self._path), "wb") as file:
+            waiting: list[pa.Table] = []
             for batch in rows:
-                some = sorted_rows(pa.Table.from_batches([batch]).cast(self._model.schema), self._model)
-                self._places.append([])
-                for start in range(0, some.num_rows, _ROWS_ASIDE):
-                    self._places[-1].append(file.tell())
-                    with pa.ipc.new_stream(file, some.schema, options=options) as writer:
-                        writer.write_table(some.slice(start, _ROWS_ASIDE))
+                waiting.append(pa.Table.from_batches([batch]).cast(self._model.schema))
+                if sum(one.nbytes for one in waiting) >= _SORTED_BYTES:
+                    self._write(file, waiting)
+                    waiting = []
+            if waiting:
+                self._write(file, waiting)
+
+    def _write(self, file: pa.NativeFile, tables: Sequence[pa.Table]) -> None:
+        """Write some rows, sorted, in pieces that are read one by one."""
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        rows = sorted_rows(pa.concat_tables(tables), self._model)
+        count = max(rows.num_rows * _ASIDE_BYTES // max(rows.nbytes, 1), 1)
+        self._places.append([])
+        for start in range(0, rows.num_rows, count):
+            self._places[-1].append(file.tell())
+            with pa.ipc.new_stream(file, rows.schema, options=options) as writer:
+                writer.write_table(rows.slice(start, count))
 
     def __iter__(self) -> Iterator[pa.Table]:
         """Give the rows in order, some thousand at a time; they are read once."""
@@ -184,15 +195,23 @@ class _Aside:
             for some in merged([self._sorted(file, places) for places in self._places], self._model, bottom=True):
                 waiting.append(some)
                 if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
-                    yield pa.concat_tables(waiting).combine_chunks()
+                    yield from _in_turns(waiting)
                     waiting = []
-            if waiting:
-                yield pa.concat_tables(waiting).combine_chunks()
+            yield from _in_turns(waiting)
 
     def _sorted(self, file: pa.NativeFile, places: Iterable[int]) -> Iterator[pa.Table]:
         for place in places:
             file.seek(place)
             yield pa.ipc.open_stream(file).read_all()
+
+
+def _in_turns(tables: Sequence[pa.Table]) -> Iterator[pa.Table]:
+    """Give the rows of tables some thousand at a time, however many were merged at once."""
+    if not tables:
+        return
+    rows = pa.concat_tables(tables).combine_chunks()
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        yield rows.slice(start, _ROWS_AT_ONCE)
 
 
 def _rows(session: Session, query: str) -> Iterator[tuple[Any, ...]]:
@@ -285,7 +304,7 @@ def item_documents(session: Session, ids: Collection[str]) -> Iterator[Document]
             body, order, ending = query.partition(" order by ")
             where = " and " if " where " in query or "\nwhere" in query else " where "
             query = f"{body}{where}entry_id in (select unnest($ids)){order}{ending}"
-        batches = session.query(query, {"ids": sorted(ids)} if few else None).to_arrow_reader(_ROWS_SORTED)
+        batches = session.query(query, {"ids": sorted(ids)} if few else None).to_arrow_reader(_ROWS_AT_ONCE)
         some = (pa.Table.from_batches([batch]).cast(schema) for batch in batches)
         return pa.concat_tables(
             [schema.empty_table(), *(one.filter(pc.is_in(one["entry_id"], wanted)) for one in some)]
