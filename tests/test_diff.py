@@ -14,8 +14,8 @@ from thoroughness import examples
 
 import lakefolio as lf
 from lakefolio.errors import InvalidInputError, NotFoundError
-from lakefolio.history.diff import diff, history, log
-from lakefolio.history.log import CommitLine, Log
+from lakefolio.history.diff import diff
+from lakefolio.history.log import CommitLine, Log, history, log
 from lakefolio.terminal import cell_count
 
 

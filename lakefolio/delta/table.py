@@ -34,7 +34,6 @@ from lakefolio.delta.actions import (
 )
 from lakefolio.delta.checkpoint import to_checkpoint, to_pointer
 from lakefolio.delta.log import DeltaLog
-from lakefolio.delta.objects import log_problem
 from lakefolio.delta.parquet_rows import from_parquet, same_rows, to_parquet
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import AlreadyExistsError, IntegrityError
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 
     from lakefolio.storage import Store
 
-__all__ = ["DataFile", "DeltaTable", "LogEntry", "creation", "lake_id_of", "log_problem", "removal"]
+__all__ = ["DeltaTable", "creation", "lake_id_of", "removal"]
 
 _COPIED_ROWS = 100
 _COPIED_BYTES = 32 * 1024

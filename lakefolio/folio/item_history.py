@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from lakefolio.compare.item_diff import ItemDiff
     from lakefolio.folio.folio import Folio
     from lakefolio.folio.open_folio import At
-    from lakefolio.history.diff import Diff, History, Log
+    from lakefolio.history.diff import Diff
+    from lakefolio.history.log import History, Log
 
 __all__ = ["diff", "history", "log"]
 

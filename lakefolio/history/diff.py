@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.format.names import is_own_folio
-from lakefolio.history.log import CommitLine, Event, History, Log, history, in_order, is_in_order, log, text_table
+from lakefolio.history.log import in_order, is_in_order, text_table
 from lakefolio.render import html
 from lakefolio.render.report import AsText
 from lakefolio.render.text import counted
@@ -21,7 +21,7 @@ from lakefolio.render.text import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["COMPARED", "Change", "CommitLine", "Diff", "Event", "History", "Log", "diff", "history", "log"]
+__all__ = ["COMPARED", "Change", "Diff", "diff"]
 
 COMPARED = (
     "folio",

@@ -17,8 +17,9 @@ from typing import Any, ClassVar, Final
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
 from lakefolio.items.handler import Buffers, Encoded, Source
-from lakefolio.items.optional_imports import imported, need
+from lakefolio.items.optional_imports import need
 from lakefolio.items.picture import MAX_PIXELS, Picture, checked_png, svg_size
+from lakefolio.process.imports import imported
 from lakefolio.redaction import scrub
 
 __all__ = ["FigureHandler"]

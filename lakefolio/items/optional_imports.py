@@ -6,10 +6,9 @@ import importlib
 from typing import Any, Final
 
 from lakefolio.errors import UnsupportedTypeError
-from lakefolio.process.imports import imported
 from lakefolio.process.signals import HeldSignals
 
-__all__ = ["imported", "need"]
+__all__ = ["need"]
 
 _EXTRAS: Final = {
     "pandas": "pandas",

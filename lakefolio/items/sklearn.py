@@ -29,12 +29,13 @@ from lakefolio.errors import (
 from lakefolio.format.json_decode import is_trusted, trusted_names
 from lakefolio.format.json_encode import encode
 from lakefolio.items.handler import Buffers, Encoded, Source
-from lakefolio.items.optional_imports import imported, need
+from lakefolio.items.optional_imports import need
 from lakefolio.items.round_trip import walk
 from lakefolio.items.sklearn_bounds import check_bounds, plain_member
 from lakefolio.items.sklearn_checks import CHECKED_TYPES, check_model
 from lakefolio.items.sklearn_round_trip import check_comes_back, culprit, refusal, schema_nodes
 from lakefolio.items.sklearn_trusted import PLAIN_TYPES
+from lakefolio.process.imports import imported
 
 __all__ = ["SklearnHandler"]
 

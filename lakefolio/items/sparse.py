@@ -16,7 +16,8 @@ from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeE
 from lakefolio.items import npy
 from lakefolio.items.dtype_extras import extras_of
 from lakefolio.items.handler import Encoded, Source
-from lakefolio.items.optional_imports import imported, need
+from lakefolio.items.optional_imports import need
+from lakefolio.process.imports import imported
 
 __all__ = ["SparseHandler", "from_parts"]
 

@@ -19,10 +19,11 @@ from lakefolio.format.table_digest import table_digest
 from lakefolio.items import pandas_frame, parquet
 from lakefolio.items.conversions import from_polars, polars_scans, to_pandas, to_polars
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
-from lakefolio.items.optional_imports import imported, need
+from lakefolio.items.optional_imports import need
 from lakefolio.items.pandas_frame import with_texts
 from lakefolio.items.parquet_types import check_schema, memory_bytes
 from lakefolio.items.table_writing import slices, write
+from lakefolio.process.imports import imported
 
 __all__ = ["TableHandler"]
 

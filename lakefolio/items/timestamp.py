@@ -17,7 +17,8 @@ from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeE
 from lakefolio.format.json_decode import zone_of
 from lakefolio.format.json_scalars import name_of_zone
 from lakefolio.items.handler import Buffers, Encoded, Source
-from lakefolio.items.optional_imports import imported, need
+from lakefolio.items.optional_imports import need
+from lakefolio.process.imports import imported
 
 __all__ = ["TimestampHandler"]
 

@@ -22,10 +22,11 @@ from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeE
 from lakefolio.format.json_decode import decode, trusted_names
 from lakefolio.format.json_encode import encode
 from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
-from lakefolio.items.optional_imports import imported, need
+from lakefolio.items.optional_imports import need
 from lakefolio.items.torch_attributes import other_attribute
 from lakefolio.items.torch_classes import class_of, source_of
 from lakefolio.items.torch_flags import checked_flags, other_flags, set_flags
+from lakefolio.process.imports import imported
 
 __all__ = ["TorchHandler"]
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
-from lakefolio.delta.table import DataFile, DeltaTable
+from lakefolio.delta.actions import DataFile
+from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError, LakefolioError
 from lakefolio.format.schema import LOG_SCHEMAS, SPECS
 from lakefolio.journal.table_rows import Scan, TableRows

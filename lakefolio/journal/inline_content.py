@@ -23,7 +23,8 @@ from lakefolio.format.layout import table_prefix
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 
 if TYPE_CHECKING:
-    from lakefolio.delta.table import DataFile, DeltaTable
+    from lakefolio.delta.actions import DataFile
+    from lakefolio.delta.table import DeltaTable
     from lakefolio.model.entries import Entry
 
 __all__ = ["InlineContents", "without_purged"]

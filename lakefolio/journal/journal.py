@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from lakefolio.delta.table import DataFile, DeltaTable
+from lakefolio.delta.actions import DataFile
+from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import IntegrityError
 from lakefolio.format.schema import BATCH_OPS, SPECS
 from lakefolio.journal.batch_tables import LogTables

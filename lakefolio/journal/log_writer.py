@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefolio.delta.table import LogEntry
+from lakefolio.delta.actions import LogEntry
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, LakefolioError, StorageError
 from lakefolio.format.arrow_rows import no_rows, rows_of
 from lakefolio.format.names import new_id
@@ -22,7 +22,8 @@ from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.journal.commit_clock import CommitClock
 from lakefolio.journal.pending_commit import Committed, PendingCommit
 from lakefolio.model.pending_state import Overlay
-from lakefolio.model.planner import Plan, plan_commit
+from lakefolio.model.plan import Plan
+from lakefolio.model.planner import plan_commit
 
 if TYPE_CHECKING:
     from lakefolio.journal.head import JournalHead

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from lakefolio.delta.table import DeltaTable, LogEntry
+    from lakefolio.delta.actions import LogEntry
+    from lakefolio.delta.table import DeltaTable
 
 __all__ = ["Outcome", "Outcomes"]
 

@@ -21,7 +21,8 @@ from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.layout import check_key, table_prefix
 
 if TYPE_CHECKING:
-    from lakefolio.delta.table import DataFile, DeltaTable
+    from lakefolio.delta.actions import DataFile
+    from lakefolio.delta.table import DeltaTable
     from lakefolio.readmodels.cache import Cache
 
 __all__ = ["Scan", "TableRows"]

@@ -19,7 +19,8 @@ from lakefolio.session.annotations import check_tags, check_text, without_secret
 
 if TYPE_CHECKING:
     from lakefolio.compare.item_diff import ItemDiff
-    from lakefolio.history.diff import Diff, History, Log
+    from lakefolio.history.diff import Diff
+    from lakefolio.history.log import History, Log
     from lakefolio.lake.lake import Lake
     from lakefolio.model.compatibility import Level
 

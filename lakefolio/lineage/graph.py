@@ -23,7 +23,7 @@ from lakefolio.terminal import visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Edge", "Graph", "Lineage", "Node", "graph"]
+__all__ = ["Graph", "Lineage", "graph"]
 
 Direction = Literal["upstream", "downstream", "both"]
 

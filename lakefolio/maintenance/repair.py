@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.delta.objects import log_problem
 from lakefolio.delta.seal import Seals
-from lakefolio.delta.table import lake_id_of, log_problem
+from lakefolio.delta.table import lake_id_of
 from lakefolio.errors import (
     FormatError,
     IntegrityError,
@@ -49,7 +50,8 @@ from lakefolio.model.entries import content_from_row
 from lakefolio.views.workbench import Workbench
 
 if TYPE_CHECKING:
-    from lakefolio.delta.table import DataFile, DeltaTable
+    from lakefolio.delta.actions import DataFile
+    from lakefolio.delta.table import DeltaTable
     from lakefolio.model.state import State
     from lakefolio.storage import Store
 

@@ -17,7 +17,8 @@ from lakefolio.format.sql_text import sql_id
 from lakefolio.views.workbench import UnreadableRowsError, Workbench
 
 if TYPE_CHECKING:
-    from lakefolio.delta.table import DataFile, DeltaTable
+    from lakefolio.delta.actions import DataFile
+    from lakefolio.delta.table import DeltaTable
 
 __all__ = ["LOOKS", "each_part"]
 

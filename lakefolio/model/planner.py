@@ -32,7 +32,7 @@ from lakefolio.model.plan_lake import plan_annotation, plan_drop_snapshot, plan_
 from lakefolio.model.plan_runs import plan_log_batch, plan_log_blob, plan_run
 from lakefolio.model.state import State
 
-__all__ = ["Plan", "plan_commit"]
+__all__ = ["plan_commit"]
 
 
 def plan_commit(commit: Commit, state: State, base: Overlay, *, first_ordinal: int, **when: Any) -> Plan:

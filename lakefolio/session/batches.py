@@ -14,7 +14,8 @@ from lakefolio.errors import LakefolioError
 from lakefolio.model.changes import Change, Commit, LogBlob, Mark, Put
 from lakefolio.model.naming import naming_of
 from lakefolio.model.pending_state import Overlay
-from lakefolio.model.planner import Plan, plan_commit
+from lakefolio.model.plan import Plan
+from lakefolio.model.planner import plan_commit
 from lakefolio.model.state import State
 from lakefolio.model.version_policy import NO_POLICY, policy_of
 

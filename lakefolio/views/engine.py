@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     import duckdb
 
 __all__ = [
-    "ViewFile",
     "Views",
     "default_views",
     "described",

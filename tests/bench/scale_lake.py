@@ -24,9 +24,9 @@ import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 import lakefolio as lf
-from lakefolio.delta.actions import stats_of, versions_of
+from lakefolio.delta.actions import DataFile, LogEntry, stats_of, versions_of
 from lakefolio.delta.parquet_rows import to_parquet
-from lakefolio.delta.table import DataFile, DeltaTable, LogEntry, removal
+from lakefolio.delta.table import DeltaTable, removal
 from lakefolio.format.layout import JOURNAL, blob_key, log_key, table_prefix
 from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA, SPECS
 from lakefolio.readmodels.catalogue import Catalogue

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from scale_lake import _EPOCH_US, _data_file, _FirstRuns, _ids, _last_entry
 
 import lakefolio as lf
-from lakefolio.delta.actions import runs_of, stats_of
+from lakefolio.delta.actions import DataFile, LogEntry, runs_of, stats_of
 from lakefolio.delta.parquet_rows import to_parquet
-from lakefolio.delta.table import DataFile, DeltaTable, LogEntry
+from lakefolio.delta.table import DeltaTable
 from lakefolio.format.layout import JOURNAL, log_key, table_prefix
 from lakefolio.format.schema import FACT_TYPE, MANIFESTS_SCHEMA, METRIC_ROWS_SCHEMA, SPECS
 from lakefolio.readmodels.catalogue import Catalogue

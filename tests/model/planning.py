@@ -26,7 +26,8 @@ from lakefolio.model.changes import (
 )
 from lakefolio.model.entries import Entry, Stored
 from lakefolio.model.pending_state import Overlay
-from lakefolio.model.planner import Plan, plan_commit
+from lakefolio.model.plan import Plan
+from lakefolio.model.planner import plan_commit
 from lakefolio.model.state import State
 
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -13,7 +13,8 @@ from inside import session_of
 import lakefolio as lf
 from lakefolio.model.state import State
 from lakefolio.views import bound_views, kept_rows
-from lakefolio.views.engine import ViewFile, Views
+from lakefolio.views.engine import Views
+from lakefolio.views.view_files import ViewFile
 
 _ALL = "select * from runs order by run_id"
 
