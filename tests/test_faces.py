@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import uuid
 from html.parser import HTMLParser
 
 import pytest
@@ -124,7 +125,7 @@ def read(text):
 
 @pytest.fixture(scope="module")
 def lake():
-    lake = lf.open("memory://faces")
+    lake = lf.open(f"memory://faces-{uuid.uuid4().hex}")  # a worker may come back to this module
     lake.folio("exp/a").add("raw", {"n": 1}, description=EVIL, tags=[WORD], metadata={"note": EVIL})
     for number in range(2):
         with lake.run(
