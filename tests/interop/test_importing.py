@@ -25,7 +25,7 @@ import lakefolio as lf
 from lakefolio.cli.program import cli
 from lakefolio.errors import IntegrityError
 from lakefolio.interop.importing import import_from
-from lakefolio.interop.importing.plan import _Work
+from lakefolio.interop.importing.execute import _Work
 from lakefolio.interop.importing.recorded_run import RecordedRun, record
 
 FRAME = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "z"]})

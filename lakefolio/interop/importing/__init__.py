@@ -7,7 +7,7 @@ was, and a second run adds what is new and nothing twice.
 Sources are not trusted: no link is followed out of them, nothing in them is run, no pickle is loaded.
 """
 
+from lakefolio.interop.importing.execute import ImportReport
 from lakefolio.interop.importing.kinds import KINDS, import_from
-from lakefolio.interop.importing.plan import ImportReport
 
 __all__ = ["KINDS", "ImportReport", "import_from"]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from lakefolio.errors import InvalidInputError, nearest
-from lakefolio.interop.importing.plan import ImportReport, Plan, do_steps
+from lakefolio.interop.importing.execute import ImportReport, do_steps
+from lakefolio.interop.importing.plan import Plan
 from lakefolio.lake import Lake
 from lakefolio.process.keywords import explained
 
