@@ -96,6 +96,7 @@ SLOW = {
     "test_surroundings.py::test_everything_works_in_a_deleted_working_directory",
     "test_surroundings.py::test_everything_works_in_a_working_directory_that_is_not_utf8",
     "test_surroundings.py::test_everything_works_whatever_the_home",
+    "test_testing.py::test_fixtures_serve_other_projects",
     "test_tracking_notebook.py",
     "test_upkeep.py::test_a_lake_of_many_commits_is_its_log_and_little_else_after_upkeep",
     "test_upkeep.py::test_what_deltalake_cleans_up_breaks_no_promised_version",
@@ -121,9 +122,11 @@ SLOW_ON_S3 = {
     "test_search_sql.py",
     "test_search_texts.py",
     "test_status.py",
+    "test_storage.py::test_large_content_passes_in_bounded_memory",
 }
-"""Files that try many cases of what no store decides beyond what the contract of stores says, which is tried on S3 by
-``pytest``, too. Their cases are tried in local folders by ``pytest``, and on S3 by ``pytest -m slow``."""
+"""Files, or tests of them, that try many cases, or large ones, of what no store decides beyond what the contract of
+stores says, which is tried on S3 by ``pytest``, too. Their cases are tried in local folders by ``pytest``, and on S3 by
+``pytest -m slow``."""
 
 
 def _is_slow(item):
@@ -131,9 +134,10 @@ def _is_slow(item):
     if not item.path.is_relative_to(here):
         return False
     file = item.path.relative_to(here).as_posix()
-    if file in SLOW_ON_S3 and hasattr(item, "callspec") and item.callspec.params.get("lake_uri") == "s3":
+    named = {file, f"{file}::{getattr(item, 'originalname', item.name)}"}
+    if hasattr(item, "callspec") and item.callspec.params.get("lake_uri") == "s3" and named & SLOW_ON_S3:
         return True
-    return file in SLOW or f"{file}::{getattr(item, 'originalname', item.name)}" in SLOW
+    return bool(named & SLOW)
 
 
 def pytest_configure(config):
