@@ -7,8 +7,7 @@ reads the head of the journal alone. Nothing on its way imports pandas, NumPy or
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.journal.head import JournalHead
@@ -16,31 +15,16 @@ from lakefolio.journal.head import JournalHead
 if TYPE_CHECKING:
     from lakefolio.model.entries import Entry
     from lakefolio.model.state import State
+    from lakefolio.model.totals import Total
     from lakefolio.storage import Store
 
-__all__ = ["Glance", "Total"]
+__all__ = ["Glance"]
 
 T = TypeVar("T")
 
 
-class Total(NamedTuple):
-    """What a folio holds.
-
-    Attributes:
-        items: The number of its items.
-        size_bytes: The sum of their sizes, as far as they are known.
-        version: The version of its newest entry; None without items.
-        committed_at: When that was committed.
-    """
-
-    items: int
-    size_bytes: int
-    version: int | None
-    committed_at: datetime | None
-
-
 class Glance:
-    """The newest state of a lake. Its methods are those of :class:`Lake`, but for ``total``."""
+    """The newest state of a lake. Its methods are those of :class:`Lake`, but for ``totals``."""
 
     def __init__(self, store: Store, lake_id: str) -> None:
         """Read the head of the journal.
@@ -60,16 +44,9 @@ class Glance:
         """Return the entries of a folio, in the order of first addition."""
         return [one for one in self._ask(lambda state: state.entries(folio)) if archived or not one.archived]
 
-    def total(self, folio: str, *, archived: bool = True) -> Total:
-        """Return what a folio holds, without an entry for each item."""
-        columns = ("version", "item", "size_bytes", "archived")
-        rows = [one for one in self._ask(lambda state: state.listing(folio, columns)) if archived or not one[3]]
-        if not rows:
-            return Total(0, 0, None, None)
-        version, item, *_ = max(rows, key=lambda one: one[0])
-        newest = self._ask(lambda state: state.entry(folio, item))
-        when = None if newest is None else newest.committed_at
-        return Total(len(rows), sum(one[2] or 0 for one in rows), version, when)
+    def totals(self) -> dict[str, Total]:
+        """Return what each folio holds, sorted by name, without looking at each item."""
+        return self._ask(lambda state: state.totals())
 
     def is_purged(self, entry: Entry) -> bool:
         """Say whether gc purged the content of an entry."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lakefolio.cli.glance import Glance
     from lakefolio.lake import Lake
     from lakefolio.model.entries import Entry
+    from lakefolio.model.totals import Total
     from lakefolio.query.browse import Folder
 
 __all__ = ["folder", "ls"]
@@ -34,7 +35,8 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
     """List folios, or the items of one.
 
     FOLIO is a folio, or the beginning of some: experiments/ lists the folios below it. Or it is a way of organising
-    runs and a folder of it, such as by_type/production/2026-11; a folio of that name comes first.
+    runs and a folder of it, such as by_type/production/2026-11; a folio of that name comes first. Version and time of
+    a folio are those at which an item was last put in it.
     """
     lake = app.glance(alone=folio is None)
     if folio is not None and folio in lake.folios():
@@ -42,7 +44,8 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
         _items(app, entries, {one.item for one in entries if lake.is_purged(one)})
         return
     prefix = "" if folio is None else folio.rstrip("/") + "/"
-    names = [name for name in lake.folios() if name.startswith(prefix)]
+    totals = {name: total for name, total in _totals(lake).items() if name.startswith(prefix)}
+    names = list(totals)
     if folio is not None and not names:
         try:
             folder(app, app.open().browse(folio))
@@ -59,7 +62,7 @@ def ls(app: App, folio: str | None, archived: bool) -> None:
         return
     shown = [name for name in names if archived or folio is not None or not is_own_folio(name)]
     if shown or not names:
-        _folios(app, {name: _total(lake, name, archived=archived) for name in shown})
+        _folios(app, {name: _shown(totals[name], archived=archived) for name in shown})
     elif app.as_json:
         app.output.emit([])
     if len(shown) < len(names):
@@ -113,17 +116,21 @@ def _items(app: App, entries: list[Entry], purged: set[str]) -> None:
     )
 
 
-def _total(lake: Lake | Glance, folio: str, *, archived: bool) -> Mapping[str, Any]:
-    """Return what a folio holds: its items, their size, and the newest of its versions."""
-    if hasattr(lake, "total"):
-        return lake.total(folio, archived=archived)._asdict()
-    entries = lake.items(folio, archived=archived)
-    newest = max(entries, key=lambda one: one.version, default=None)
+def _totals(lake: Lake | Glance) -> Mapping[str, Total]:
+    if hasattr(lake, "totals"):
+        return lake.totals()
+    from lakefolio.lake.reading import folio_totals
+
+    return folio_totals(lake)
+
+
+def _shown(total: Total, *, archived: bool) -> Mapping[str, Any]:
+    """Return what is printed of a folio: its items, their size, and the version that last put one."""
     return {
-        "items": len(entries),
-        "size_bytes": sum(one.size_bytes or 0 for one in entries),
-        "version": newest and newest.version,
-        "committed_at": newest and newest.committed_at,
+        "items": total.item_count - (0 if archived else total.archived_count),
+        "size_bytes": total.size_bytes - (0 if archived else total.archived_bytes),
+        "version": total.put_version,
+        "committed_at": total.put_at,
     }
 
 
@@ -137,8 +144,8 @@ def _folios(app: App, folios: Mapping[str, Mapping[str, Any]]) -> None:
                 one["folio"],
                 f"{one['items']:,}",
                 format_bytes(one["size_bytes"]),
-                str(one["version"] or ""),
-                shown_time(one["committed_at"]) if one["committed_at"] else "",
+                str(one["version"]),
+                shown_time(one["committed_at"]),
             )
             for one in found
         ],

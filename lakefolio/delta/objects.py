@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["TableObjects", "log_problem"]
 
 _ENTRIES_AT_ONCE = 1_000
-_LOOKED_AT_ROWS = 2_000
+_LOOKED_AT_ROWS = 10_000
 
 
 def log_problem(body: bytes, seals: Seals, version: int) -> str | None:

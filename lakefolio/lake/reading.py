@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from lakefolio.lake.lake import Lake
     from lakefolio.lineage.graph import Lineage
     from lakefolio.lineage.impact import Impact
+    from lakefolio.model.totals import Total
 
 __all__ = [
     "connect",
     "few_items",
+    "folio_totals",
     "folios",
     "get",
     "impact",
@@ -132,6 +134,11 @@ def few_items(lake: Lake, folios: Iterable[str], limit: int, shown: int) -> tupl
 def folios(lake: Lake, /) -> list[str]:
     """Return the names of the folios that have an item, sorted."""
     return lake._session.state().folios()
+
+
+def folio_totals(lake: Lake) -> dict[str, Total]:
+    """Return what each folio holds in all, sorted by name; of the newest state at a cost that no item adds to."""
+    return lake._session.committed().totals()
 
 
 def lineage(lake: Lake, /, ref: str) -> Lineage:
@@ -242,8 +249,8 @@ def info(lake: Lake, /, *, every_folio: bool = False) -> Info:
         every_folio: Count the folios that the library keeps for itself, as of runs, and their items too.
     """
     state = lake._session.committed()
-    every = state.folios()
-    folios = [name for name in every if every_folio or not is_own_folio(name)]
+    totals = state.totals()
+    folios = [name for name in totals if every_folio or not is_own_folio(name)]
     first, last = state.first_at(), state.committed_at
     return Info(
         uri=lake.uri,
@@ -252,7 +259,7 @@ def info(lake: Lake, /, *, every_folio: bool = False) -> Info:
         created_at=lake._session.marker.created_at,
         version=state.version,
         folio_count=len(folios),
-        item_count=sum(len(state.names(folio)) for folio in folios),
+        item_count=sum(totals[folio].item_count for folio in folios),
         run_count=len(state.runs_noting("status")),
         snapshot_count=len(state.snapshots()),
         first_commit_at=first.isoformat() if first else None,

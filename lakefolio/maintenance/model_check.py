@@ -17,7 +17,7 @@ import pyarrow as pa
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.layout import table_prefix
 from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.maintenance.row_numbers import DELETE, PLACE, own_hash
+from lakefolio.maintenance.row_numbers import DELETE, PLACE, PUT, own_hash
 from lakefolio.readmodels.model import Model, succession
 from lakefolio.readmodels.models import (
     COMMITS,
@@ -34,6 +34,7 @@ from lakefolio.readmodels.models import (
     USES,
 )
 from lakefolio.readmodels.run_states import READ_COLUMNS, READ_OPS, RUN_STATES, states_of
+from lakefolio.readmodels.totals import TOTALS
 from lakefolio.views.workbench import UnreadableRowsError, Workbench
 
 if TYPE_CHECKING:
@@ -76,6 +77,26 @@ _NUMBERS: Final = {
     METADATA.name: "(from noted where key is not null)",
 }
 """The rows of the large models, as ``row_numbers`` keeps them."""
+
+_TOTALS: Final = f"""(
+    select folio as key, false as removed, changed as version,
+        hash(folio, changed, items, bytes, archived_items, archived_bytes, last_put, put_at) as own
+    from (
+        select folio, max(version) filter (op = {PUT} or before = {PUT}) as changed,
+            max(version) filter (op = {PUT}) as last_put,
+            count(*) filter (live) as items, coalesce(sum(put_bytes) filter (live), 0)::bigint as bytes,
+            count(*) filter (live and archived) as archived_items,
+            coalesce(sum(put_bytes) filter (live and archived), 0)::bigint as archived_bytes
+        from (
+            select *, lag(op) over item as before, op = {PUT} and lead(op) over item is null as live
+            from seen where own is not null and version <= {{through}}
+            window item as (partition by name order by version, ordinal)
+        ) group by folio
+    ) join (select version, min(first_at) as put_at from commit_rows group by version) as times
+    on times.version = last_put
+    where items > 0
+)"""
+"""The rows of ``totals``, as the rows that put and delete items make them."""
 
 _OF_FIRST_PUTS: Final = (LINEAGE.name, USES.name, METADATA.name)
 """The models of whose rows only those of the first put of an entry count: an entry put again says the same again."""
@@ -136,6 +157,8 @@ class ModelCheck:
         through = self._published[model.name].through
         if model is FOLIOS:
             return self._sum(*_settled(model, _folio_rows(self._bench, through)))
+        if model is TOTALS:
+            return self._sum(*_settled(model, _TOTALS.format(through=through)))
         if model is RUN_STATES:
             return self._states()
         if model.name in _FOLDS and not model.succeeding:

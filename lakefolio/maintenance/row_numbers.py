@@ -14,6 +14,7 @@ from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.format.sql_text import sql_id
 from lakefolio.readmodels.model import Model, succession
 from lakefolio.readmodels.models import ENTRIES, FOLIOS, LINEAGE, USES
+from lakefolio.readmodels.totals import TOTALS
 from lakefolio.views.workbench import hash_of
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def own_hash(model: Model) -> str:
     names = own_columns(model)
     if model is FOLIOS:
         return "hash(hash(folio), version, ordinal)"
+    if model is TOTALS:
+        return f"hash(hash(folio), {', '.join(names[1:])})"
     if model is USES:
         return f"hash({hash_of(LINEAGE.schema.names, LINEAGE.schema)}, source_kind, source)"
     if model is ENTRIES:
@@ -66,8 +69,8 @@ def own_hash(model: Model) -> str:
 
 _TABLES: Final = {
     "seen": "version bigint, ordinal integer, op utinyint, name ubigint, folio ubigint, entry ubigint, what ubigint, "
-    "digest ubigint, size_bytes bigint, stored_bytes bigint, blob ubigint, generation integer, "
-    "own ubigint, gaps boolean",
+    "digest ubigint, size_bytes bigint, put_bytes bigint, archived boolean, stored_bytes bigint, "
+    "blob ubigint, generation integer, own ubigint, gaps boolean",
     "edges": "version bigint, ordinal integer, is_entry boolean, subject ubigint, entry ubigint, own ubigint, "
     "own_use ubigint",
     "noted": "version bigint, ordinal integer, place integer, is_entry boolean, subject ubigint, key ubigint, "
@@ -93,6 +96,7 @@ _KEPT: Final = {
                 op = 'put' and storage in ('inline', 'blob') and kind <> 'table' and digest is not null,
                 size_bytes, null
             ),
+            if(op = 'put', coalesce(size_bytes, 0), null), op = 'put' and coalesce(archived, false),
             if(op = 'put' and storage = 'blob', stored_bytes, null),
             if(op <> 'purge' and storage in {_OBJECTS} and blob_digest is not null, blob, null),
             coalesce(generation, 0),

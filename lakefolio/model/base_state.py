@@ -13,6 +13,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from lakefolio.model.entries import Entry, ItemPut, RunInputEdge, Snapshot
+from lakefolio.model.totals import Size, Total
 
 __all__ = ["BaseState"]
 
@@ -93,6 +94,14 @@ class BaseState(Protocol):
 
     def folios(self) -> list[str]:
         """See StateView."""
+        ...
+
+    def totals(self) -> dict[str, Total]:
+        """Return what each folio holds that has a live item."""
+        ...
+
+    def sizes_among(self, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Size]:
+        """Return the sizes of the live items among some names (folio, item)."""
         ...
 
     def newest_with(self, digest: str, kind: str) -> Entry | None:

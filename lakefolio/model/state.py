@@ -22,6 +22,7 @@ from lakefolio.model.row_index import NOTHING, RowIndex, oldest
 
 if TYPE_CHECKING:
     from lakefolio.model.base_state import BaseState
+    from lakefolio.model.totals import Total
 
 __all__ = ["State"]
 
@@ -269,6 +270,20 @@ class State:
                 if folio not in found and (folio not in touched or self.base.has_live(folio, touched[folio]))
             }
         return sorted(found)
+
+    def totals(self) -> dict[str, Total]:
+        """Return what each folio holds that has a live item, sorted by name.
+
+        Of items that rows in memory are about the base is asked what they were, all at once.
+        """
+        from lakefolio.model.totals import changes_in, replayed
+
+        changes = changes_in(self.rows.table())
+        before = {} if self.base is None else self.base.totals()
+        names = {(folio, item) for _, folio, item, *_ in changes if folio in before}
+        heads = self.base.sizes_among(names) if self.base is not None and names else {}
+        found = before | {folio: total for folio, (total, _) in replayed(changes, heads, before).items()}
+        return {folio: found[folio] for folio in sorted(found) if found[folio].item_count}
 
     # -- contents and snapshots -----------------------------------------------------------------------------
 

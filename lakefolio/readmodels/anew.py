@@ -25,6 +25,7 @@ from lakefolio.readmodels.model import Model
 from lakefolio.readmodels.models import ENTRIES, FOLIOS, LINEAGE, MODELS, USES
 from lakefolio.readmodels.run_file import RunFile, files_of
 from lakefolio.readmodels.runs import ModelRuns, Run
+from lakefolio.readmodels.totals import TOTALS
 from lakefolio.readmodels.view import Folded
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ __all__ = ["edges_of", "made_of", "of_whole_versions"]
 _PART_ROWS: Final = 32_768
 _FILE_ROWS: Final = 32_768
 _HELD_BYTES: Final = 32 << 20
-_ASKED: Final = {FOLIOS.name: ENTRIES.name, USES.name: LINEAGE.name}
+_ASKED: Final = {FOLIOS.name: ENTRIES.name, TOTALS.name: ENTRIES.name, USES.name: LINEAGE.name}
 """The model that folding asks for beside the one it makes."""
 
 
@@ -113,6 +114,10 @@ class _Growing:
     def __getitem__(self, name: str) -> ModelRuns:
         model = next(one for one in MODELS if one.name == name)
         return ModelRuns(model, self._runs[name], self._bodies, self._cache, stored=False)
+
+    def get(self, name: str) -> ModelRuns:
+        """See Models."""
+        return self[name]
 
     def instead(self, name: str) -> ModelRuns:
         """See Models: nothing stands in for them."""

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from lakefolio.readmodels.models import ENTRIES, MODELS
 from lakefolio.readmodels.runs import Run
-from lakefolio.readmodels.table import Published, runs_of, runs_to_plain
+from lakefolio.readmodels.table import NOTHING, Published, runs_of, runs_to_plain
+from lakefolio.readmodels.totals import TOTALS
 
 __all__ = ["Catalogue"]
 
@@ -21,6 +22,8 @@ _NOTED_BYTES: Final = 64 << 10
 """So much of runs is noted beside the checkpoint: each noted model saves a reader a request."""
 
 _NAMES: Final = tuple(model.name for model in MODELS)
+_MAY_LACK: Final = TOTALS.name
+"""The model that a lake of an earlier writer lacks, and whose rows are those of one version only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Catalogue:
 
     Attributes:
         through: The journal version that all of them hold; -1 for none.
-        versions: The version of each model's table.
+        versions: The version of each model's table; -1 of one that is lacking.
         runs: The runs of models that are known without reading the log entries of these versions.
     """
 
@@ -40,9 +43,12 @@ class Catalogue:
     @classmethod
     def of(cls, published: Mapping[str, Published]) -> Catalogue:
         """Return that of versions which were read or made."""
-        known = [published[name] for name in _NAMES]
-        runs = {name: published[name].runs for name in _NAMES}
-        return cls(min(one.through for one in known), tuple(one.version for one in known), runs)
+        through = min(published[name].through for name in _NAMES if name != _MAY_LACK)
+        known = {name: published[name] for name in _NAMES}
+        if known[_MAY_LACK].through != through:
+            known[_MAY_LACK] = NOTHING
+        runs = {name: one.runs for name, one in known.items() if one is not NOTHING}
+        return cls(through, tuple(one.version for one in known.values()), runs)
 
     def to_json(self) -> str:
         """Return it as a text, with the runs of as many models as there is room for: entries, then the small ones."""
@@ -53,18 +59,19 @@ class Catalogue:
             room -= len(json.dumps(plain[name]))
             if room >= 0:
                 runs[name] = plain[name]
-        versions = dict(zip(_NAMES, self.versions, strict=True))
+        versions = {name: one for name, one in zip(_NAMES, self.versions, strict=True) if one >= 0}
         return json.dumps({"through": self.through, "versions": versions, "runs": runs}, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | None) -> Catalogue | None:
-        """Read such a text; None if it is none, or does not speak of all models there are."""
+        """Read such a text; None if it is none, or does not speak of all models that each lake has."""
         try:
             value = json.loads(text or "null")
-            through, versions = value["through"], tuple(value["versions"][name] for name in _NAMES)
+            through, told = value["through"], {_MAY_LACK: -1, **value["versions"]}
+            versions = tuple(told[name] for name in _NAMES)
             noted = value.get("runs") or {}
             runs = {model.name: runs_of(model, noted[model.name]) for model in MODELS if model.name in noted}
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
-        numbers = (through, *versions)
+        numbers = (through, *(one for name, one in zip(_NAMES, versions, strict=True) if name in value["versions"]))
         return cls(through, versions, runs) if all(type(one) is int and one >= 0 for one in numbers) else None

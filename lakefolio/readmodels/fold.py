@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.format.schema import INPUT_TYPE
+from lakefolio.model.totals import Size, Total, changes_in, size_of
 from lakefolio.readmodels.keys import Key, whole
 from lakefolio.readmodels.merge import same_key_as_next, settled, sorted_rows
 from lakefolio.readmodels.model import POSITION, REMOVED, Model
@@ -33,6 +34,7 @@ from lakefolio.readmodels.models import (
     USES,
 )
 from lakefolio.readmodels.run_states import RUN_STATES, states_of
+from lakefolio.readmodels.totals import TOTALS, totals_rows
 
 __all__ = ["Before", "fold"]
 
@@ -207,8 +209,8 @@ _LISTS: Final = {
 class Before(Protocol):
     """What older runs say, for rows that come after them."""
 
-    def head(self, model: Model, key: Key) -> Key | None:
-        """Return the position of the row of a key that holds, or None."""
+    def head_row(self, model: Model, key: Key) -> Mapping[str, Any] | None:
+        """Return the row of a key that holds, or None."""
         ...
 
     def present(self, model: Model, keys: Collection[Key]) -> Collection[Key]:
@@ -217,6 +219,10 @@ class Before(Protocol):
 
     def has_live(self, folio: str, besides: Collection[str]) -> bool:
         """Say whether a folio has a live item that is none of some."""
+        ...
+
+    def totals(self, folios: Collection[str]) -> Mapping[str, Total]:
+        """Return what each of some folios holds that has a live item."""
         ...
 
     def run_states(self, run_ids: Collection[str]) -> Mapping[str, Mapping[str, Any]]:
@@ -236,6 +242,7 @@ def fold(
         linked: Whether rows name the heads in older runs that they replace. Merging them with all older runs clears
             these names.
     """
+    heads = _Heads(before)
     rows = rows.select(FOLDED)
     if rows.num_rows <= _CONTIGUOUS_ROWS:
         rows = rows.combine_chunks()
@@ -246,14 +253,16 @@ def fold(
             runs[model.name] = model.nothing
             continue
         if model is FOLIOS:
-            found = _folios(rows, before)
+            found = _folios(rows, before, heads)
+        elif model is TOTALS:
+            found = _totals(rows, before, heads)
         else:
             found = states_of(rows, before.run_states) if model is RUN_STATES else _FOLDS[model.name](rows)
         if model in (LINEAGE, METADATA, USES):
             found = _without_known(found, LINEAGE if model is USES else model, before)
         found = sorted_rows(_uses(found) if model is USES else found, model)
         found = settled(found, model)
-        runs[model.name] = _linked(found, model, before) if linked else found
+        runs[model.name] = _linked(found, model, heads) if linked else found
     return runs
 
 
@@ -264,13 +273,40 @@ def _without_known(rows: pa.Table, model: Model, before: Before) -> pa.Table:
     return rows.filter(pa.array([one not in known for one in subjects], pa.bool_())) if known else rows
 
 
-def _linked(rows: pa.Table, model: Model, before: Before) -> pa.Table:
+class _Heads:
+    """The rows that hold before a fold, as far as it asks for them: entries are asked for several models."""
+
+    def __init__(self, before: Before) -> None:
+        self._before = before
+        self._entries: dict[Key, tuple[Key, Size] | None] = {}
+
+    def position(self, model: Model, key: Key) -> Key | None:
+        """Return the position of the row of a key."""
+        if model is ENTRIES:
+            entry = self._entry(key)
+            return None if entry is None else entry[0]
+        row = self._before.head_row(model, key)
+        return None if row is None else tuple(row[name] for name in model.position)
+
+    def size(self, folio: str, item: str) -> Size | None:
+        """Return the size of an item."""
+        entry = self._entry((folio, item))
+        return None if entry is None else entry[1]
+
+    def _entry(self, key: Key) -> tuple[Key, Size] | None:
+        if key not in self._entries:
+            row = self._before.head_row(ENTRIES, key)
+            self._entries[key] = None if row is None else (tuple(row[name] for name in POSITION), size_of(row))
+        return self._entries[key]
+
+
+def _linked(rows: pa.Table, model: Model, heads: _Heads) -> pa.Table:
     """Return settled rows that name the heads in older runs that they replace: the first row of each key does."""
     if not model.succeeding or not rows.num_rows:
         return rows
     first = np.flatnonzero(~np.insert(same_key_as_next(rows, model), 0, False))
     keys = zip(*(rows.column(name).take(pa.array(first)).to_pylist() for name in model.key), strict=True)
-    found = [before.head(model, key) for key in keys]
+    found = [heads.position(model, key) for key in keys]
     for place, name in enumerate(model.replaces):
         values = np.full(rows.num_rows, -1, np.int64)
         values[first] = [-1 if position is None else position[place] for position in found]
@@ -279,7 +315,15 @@ def _linked(rows: pa.Table, model: Model, before: Before) -> pa.Table:
     return rows
 
 
-def _folios(rows: pa.Table, before: Before) -> pa.Table:
+def _totals(rows: pa.Table, before: Before, heads: _Heads) -> pa.Table:
+    changes = changes_in(rows)
+    totals = before.totals({folio for _, folio, *_ in changes})
+    names = {(folio, item) for _, folio, item, *_ in changes if folio in totals}
+    sizes = {name: size for name in names if (size := heads.size(*name)) is not None}
+    return totals_rows(changes, sizes, totals)
+
+
+def _folios(rows: pa.Table, before: Before, heads: _Heads) -> pa.Table:
     """Return a row for each time that a folio came to have a live item, and a removed one for each time it lost all."""
     changes = _where(rows, ("put", "delete"), "folio", "item").select([*POSITION, "op", "folio", "item"]).to_pylist()
     touched: dict[str, set[str]] = {}
@@ -288,9 +332,9 @@ def _folios(rows: pa.Table, before: Before) -> pa.Table:
         touched.setdefault(row["folio"], set()).add(row["item"])
         if row["op"] == "delete":
             emptied.add(row["folio"])
-    was_live = {folio: before.head(FOLIOS, (folio,)) is not None for folio in touched}
+    was_live = {folio: heads.position(FOLIOS, (folio,)) is not None for folio in touched}
     live: dict[str, set[str]] = {
-        folio: {item for item in touched[folio] if before.head(ENTRIES, (folio, item)) is not None}
+        folio: {item for item in touched[folio] if heads.position(ENTRIES, (folio, item)) is not None}
         for folio in touched
         if folio in emptied and was_live[folio]
     }

@@ -7,14 +7,16 @@ longer than that for thousands of them. Nothing stands in for a model that can't
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from lakefolio.errors import NotFoundError
-from lakefolio.format.arrow_rows import integers
+from lakefolio.errors import IntegrityError, NotFoundError
+from lakefolio.format.arrow_rows import cells
 from lakefolio.format.layout import table_prefix
 from lakefolio.model.entries import Entry, entry_from_row
+from lakefolio.model.totals import Change, Size, Total, replayed, size_of
 from lakefolio.readmodels.cache import Cache
 from lakefolio.readmodels.catalogue import Catalogue
 from lakefolio.readmodels.keys import Key
@@ -22,7 +24,8 @@ from lakefolio.readmodels.model import REMOVED, SUPERSEDED_AT, SUPERSEDED_BY, Mo
 from lakefolio.readmodels.models import ENTRIES, FOLIOS, MODELS, PURGES
 from lakefolio.readmodels.run_file import RunFile
 from lakefolio.readmodels.runs import ModelRuns
-from lakefolio.readmodels.table import ModelTable
+from lakefolio.readmodels.table import NOTHING, ModelTable
+from lakefolio.readmodels.totals import COUNTED, TOTALS, totals_in
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -63,11 +66,55 @@ class Heads:
 
     def folios(self) -> list[str]:
         """See StateView."""
+        if (totals := self._totals) is not None:
+            return sorted(totals)
         return sorted(self._lives(FOLIOS, (), ("folio",)).column("folio").to_pylist())
 
     def has_live(self, folio: str, besides: Collection[str] = ()) -> bool:
         """See BaseState."""
+        if (totals := self._totals) is not None:
+            names = [(folio, item) for item in besides]
+            return folio in totals and totals[folio].item_count > len(self.sizes_among(names))
         return bool(set(self.heads_of(folio, ("item",)).column("item").to_pylist()) - set(besides))
+
+    def totals(self) -> dict[str, Total]:
+        """See BaseState. Without the model the entries are counted."""
+        if (totals := self._totals) is not None:
+            return totals
+        return {folio: self._counted(folio) for folio in self.folios()}
+
+    @cached_property
+    def _totals(self) -> dict[str, Total] | None:
+        """What the model says; None if it is lacking, or speaks of another version."""
+        try:
+            runs = self._runs(TOTALS)
+            if self._bound(runs) is None:
+                return totals_in(pa.concat_tables([TOTALS.nothing, *runs.slices((), keep=True)]))
+        except (NotFoundError, IntegrityError):
+            pass
+        return None
+
+    def _counted(self, folio: str) -> Total:
+        runs = self._runs(ENTRIES)
+        parts = list(runs.slices((folio,), self._bound(runs), COUNTED))
+        names = ("version", "committed_at", REMOVED)
+        puts = [row for rows in parts for row in zip(*(cells(rows.column(name)) for name in names), strict=True)]
+        version, micros, _ = max(row for row in puts if row[0] <= self.version and not row[2])
+        live = self.heads_of(folio, ("item", "size_bytes", "archived")).to_pylist()
+        changes: list[Change] = [
+            ("put", folio, row["item"], version, micros, row["size_bytes"], row["archived"]) for row in live
+        ]
+        return replayed(changes, {}, {})[folio][0]
+
+    def sizes_among(self, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Size]:
+        """See BaseState."""
+        runs = self._runs(ENTRIES)
+        rows = {name: runs.newest(name, self._bound(runs), ("size_bytes", "archived")) for name in sorted(names)}
+        return {
+            name: size_of(row)
+            for name, row in rows.items()
+            if row is not None and self._holds(row[REMOVED], row[SUPERSEDED_AT])
+        }
 
     @property
     def purged(self) -> bool:
@@ -91,7 +138,7 @@ class Heads:
         values: dict[str, list[Any]] = {}
         for rows in runs.slices(prefix, self._bound(runs), columns, keep=True):
             for name in rows.schema.names if columns is None else {*columns, *model.order, *_SUCCESSION}:
-                values.setdefault(name, []).extend(_plain(rows.column(name)))
+                values.setdefault(name, []).extend(cells(rows.column(name)))
         schema = (
             model.schema if columns is None else pa.schema([field for field in model.schema if field.name in columns])
         )
@@ -126,7 +173,7 @@ class Heads:
             noted = self._catalogue.runs.get(model.name)
             if noted is None:
                 version = self._catalogue.versions[_NAMES.index(model.name)]
-                published = ModelTable(self._store, self._lake_id, model).at(version)
+                published = ModelTable(self._store, self._lake_id, model).at(version) if version >= 0 else NOTHING
                 if published.through < self.version:
                     raise NotFoundError(
                         f"version {version} of read model {model.name!r} is not there",
@@ -136,11 +183,3 @@ class Heads:
                 noted = published.runs
             self._opened[model.name] = ModelRuns(model, noted, self, Cache())
         return self._opened[model.name]
-
-
-def _plain(column: pa.ChunkedArray) -> list[Any]:
-    """Return values as Python's; times as numbers, which Arrow takes back in a hundredth of the time."""
-    if pa.types.is_timestamp(column.type):
-        return [one for chunk in column.chunks for one in integers(chunk)]
-    found: list[Any] = column.to_pylist()
-    return found

@@ -12,6 +12,7 @@ import pyarrow as pa
 from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA
 from lakefolio.readmodels.model import POSITION, Model, succession
 from lakefolio.readmodels.run_states import RUN_STATES
+from lakefolio.readmodels.totals import TOTALS
 
 __all__ = [
     "COMMITS",
@@ -213,6 +214,7 @@ RUNNING: Final = Model(
 MODELS: Final = (
     ENTRIES,
     FOLIOS,
+    TOTALS,
     CONTENTS,
     PURGES,
     COMMITS,

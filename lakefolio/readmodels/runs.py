@@ -88,14 +88,21 @@ class ModelRuns:
         batches = (batch for part in parts for batch in part.to_batches())
         return pa.RecordBatchReader.from_batches(self.model.schema, batches)
 
-    def newest(self, key: Key, upto: int | None = None) -> dict[str, Any] | None:
-        """Return the last row of a key, of those up to a journal version, as Python values; None if there is none."""
+    def newest(self, key: Key, upto: int | None = None, columns: Sequence[str] | None = None) -> dict[str, Any] | None:
+        """Return the last row of a key, of those up to a journal version, as Python values; None if there is none.
+
+        Args:
+            key: The key.
+            upto: The version.
+            columns: Only these, those of the order, and those that relate rows to one another.
+        """
+        names = None if columns is None else self._needed(columns)
         hashed = self._hash(key) if self.runs else None
         for run in reversed(self.runs):
             if upto is not None and run.after >= upto:
                 continue
             for file in reversed(run.files_between(key, key)):
-                for rows in self._groups(file, key, key, hashed, newest_first=True):
+                for rows in self._groups(file, key, key, hashed, names=names, newest_first=True):
                     at = self._last_of(rows, key, upto)
                     if at is not None:
                         found: dict[str, Any] = rows.slice(at, 1).to_pylist()[0]
@@ -262,7 +269,7 @@ class ModelRuns:
         numbers = footer.groups_between(first, last)
         if newest_first:
             for number in reversed(numbers):
-                yield from self._read(file, footer, range(number, number + 1), None, keep=True)
+                yield from self._read(file, footer, range(number, number + 1), names, keep=True)
         else:
             yield from self._read(file, footer, numbers, names, keep=keep or names is None)
 

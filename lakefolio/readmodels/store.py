@@ -36,6 +36,7 @@ from lakefolio.readmodels.models import ENTRIES, FOLDED, FOLIOS, MODELS
 from lakefolio.readmodels.run_file import RunFile, files_of
 from lakefolio.readmodels.runs import ModelRuns, Run
 from lakefolio.readmodels.table import NOTHING, ModelTable, Published
+from lakefolio.readmodels.totals import COUNTED, TOTALS, counted
 from lakefolio.readmodels.view import Folded, JournalParts
 
 if TYPE_CHECKING:
@@ -132,6 +133,30 @@ class ReadModels:
         finally:
             self._busy.release()
 
+    def _count_totals(self, current: dict[str, Published]) -> bool:
+        """Count totals that are lacking, or of a later version, off the entries; say whether no other was faster.
+
+        Folding them of the whole journal would look up each item among all that came later.
+        """
+        entries, totals = current[ENTRIES.name], current[TOTALS.name]
+        if 0 <= totals.through <= entries.through:
+            return True
+        current[TOTALS.name] = totals.emptied()
+        if entries.through < 0:
+            return True
+        reader = self.of_runs(ENTRIES.name, entries.runs)
+        try:
+            rows = counted(merged([reader.parts(run, COUNTED) for run in entries.runs], ENTRIES, bottom=True))
+        except (NotFoundError, IntegrityError):
+            current[ENTRIES.name] = entries.emptied()  # both are made of the journal then
+            return True
+        nothing = self.of_runs(TOTALS.name, ())
+        made = self._publish(nothing, current[TOTALS.name], rows, entries.through, entries.journal)
+        if made is None:
+            return False
+        current[TOTALS.name] = made
+        return True
+
     def _current(self) -> dict[str, Published]:
         """Return the versions to go on from: those made here last, if they are there still (one request each)."""
         if not self._last:
@@ -145,6 +170,8 @@ class ReadModels:
         current, digests = self._of_this_journal(current, (through,))
         if current[ENTRIES.name].through < current[FOLIOS.name].through:
             current[FOLIOS.name] = current[FOLIOS.name].emptied()  # the one is made with the help of the other
+        if not self._count_totals(current):
+            return None
         made: dict[str, Published | None] = {}
         for held in sorted({one.through for one in current.values()}):
             names = [name for name, one in current.items() if one.through == held]
@@ -346,6 +373,19 @@ class _Opened:
                 return self.instead(name)
             self._known[name] = found
         return found
+
+    def get(self, name: str) -> ModelRuns | None:
+        """Return a model, or None if it is lacking.
+
+        Raises:
+            NotFoundError: If the version of the catalogue is not there.
+            IntegrityError: If its log entry is damaged.
+        """
+        if name not in self._known:
+            if self._versions[name] < 0:
+                return None
+            self._known[name] = self._models.open(name, self._versions[name], self._through)
+        return self._known[name]
 
     def instead(self, name: str) -> ModelRuns:
         """Return a model in place of one that could not be read."""

@@ -7,6 +7,7 @@ Longer than most modules: each question that a state asks of its read models is 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.schema import INPUT_TYPE
 from lakefolio.model.entries import Entry, ItemPut, RunInputEdge, Snapshot, entry_from_row, snapshot_from_row
+from lakefolio.model.totals import Size, Total, size_of
 from lakefolio.readmodels.commits import first_commit, last_commit, version_before, version_with
 from lakefolio.readmodels.keys import Key, whole
 from lakefolio.readmodels.merge import same_key_as_next
@@ -39,6 +41,7 @@ from lakefolio.readmodels.run_file import RunFile
 from lakefolio.readmodels.run_questions import called, newest
 from lakefolio.readmodels.run_states import RUN_STATES
 from lakefolio.readmodels.runs import ModelRuns
+from lakefolio.readmodels.totals import COUNTED, TOTALS, counted, totals_in
 
 __all__ = ["Folded", "JournalParts", "Models"]
 
@@ -62,6 +65,10 @@ class Models(Protocol):
 
     def __getitem__(self, name: str) -> ModelRuns:
         """Return a model."""
+        ...
+
+    def get(self, name: str) -> ModelRuns | None:
+        """Return a model, or None if it is lacking."""
         ...
 
     def instead(self, name: str) -> ModelRuns:
@@ -128,11 +135,6 @@ class Folded:
         at = row[SUPERSEDED_AT]
         return None if at is not None and at <= self.version else row
 
-    def head(self, model: Model, key: Key) -> Key | None:
-        """Return the position of that row."""
-        row = self.head_row(model, key)
-        return None if row is None else tuple(row[name] for name in model.position)
-
     def heads(self, model: Model, prefix: Key = ()) -> pa.Table:
         """Return the rows that hold among those whose key begins with a prefix, sorted."""
         rows = self._rows(model, prefix)
@@ -185,6 +187,20 @@ class Folded:
         """Say whether a folio has a live item that is none of some."""
         names = self.heads_of(folio, ("item",)).column("item")
         return bool(set(names.to_pylist()) - set(besides))
+
+    def totals(self, folios: Collection[str] | None = None) -> dict[str, Total]:
+        """See BaseState; of some folios only. Without the model, or of an earlier version, entries are counted."""
+        with contextlib.suppress(NotFoundError, IntegrityError):
+            runs = self._models.get(TOTALS.name)
+            if runs is not None and self._bound(runs) is None:
+                return totals_in(runs.rows(()) if folios is None else runs.rows_of([(one,) for one in folios]))
+        prefixes = [()] if folios is None else [(one,) for one in folios]
+        return totals_in(counted((self._rows(ENTRIES, one, COUNTED) for one in prefixes), self.version))
+
+    def sizes_among(self, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], Size]:
+        """See BaseState."""
+        rows = self.heads_among(names).select(["folio", "item", "size_bytes", "archived"]).to_pylist()
+        return {(row["folio"], row["item"]): size_of(row) for row in rows}
 
     # -- contents ------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ from lakefolio.readmodels.run_file import FILE_ROWS, RunFile, encode
 from lakefolio.readmodels.runs import Run
 from lakefolio.readmodels.store import ReadModels
 from lakefolio.readmodels.table import NOTHING, ModelTable
+from lakefolio.readmodels.totals import TOTALS
 from lakefolio.storage import Store
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -285,11 +286,11 @@ class _FirstRuns:
                 for part in (feather.read_table(self._scratch / str(one)) for one in range(self._parts))
             ]
             self._write(CONTENTS, sorted_rows(pa.concat_tables([CONTENTS.nothing, *found]), CONTENTS))
-        for model in MODELS:
+        for model in (one for one in MODELS if one is not TOTALS):  # that is counted off the entries
             self._write(model, model.schema.empty_table(), last=True)
             files = tuple(replace(one, through=through) for one in self._files[model.name])
             self._tables[model.name].publish(NOTHING, [Run(files)] if files else [], through)
-        return Catalogue(through, tuple(0 for _ in MODELS))
+        return Catalogue(through, tuple(-1 if model is TOTALS else 0 for model in MODELS))
 
 
 def _last_entry(table: DeltaTable, files: list[DataFile], version: int) -> int:

@@ -222,7 +222,7 @@ def aged(tmp_path: Path) -> str:
     return str(tmp_path / "aged")
 
 
-@pytest.mark.parametrize(("typed", "models"), [(None, 2), ("lakefolio get ", 1), ("lakefolio get lab/a:", 1)])
+@pytest.mark.parametrize(("typed", "models"), [(None, 1), ("lakefolio get ", 1), ("lakefolio get lab/a:", 1)])
 def test_a_lake_with_runs_and_read_models_costs_little_more(aged: str, typed: str | None, models: int) -> None:
     printed, found, opened = waited_for(aged, typed)
     assert {"lab/a", "lab/b"} <= set(re.split(r"[\s:]+", printed)) or "item-2" in printed

@@ -19,8 +19,9 @@ from lakefolio.model.state import State
 from lakefolio.readmodels import anew
 from lakefolio.readmodels.anew import edges_of, made_of
 from lakefolio.readmodels.fold import fold
-from lakefolio.readmodels.merge import merged
+from lakefolio.readmodels.merge import merged, sorted_rows
 from lakefolio.readmodels.models import LINEAGE, MODELS
+from lakefolio.readmodels.totals import COUNTED, TOTALS, counted
 
 if TYPE_CHECKING:
     from lakefolio.model.base_state import BaseState
@@ -64,6 +65,7 @@ def changes(draw: st.DrawFn) -> dict[str, Any]:
         row |= {"entry_id": f"{draw(st.integers(0, 9)):032x}", "kind": draw(st.sampled_from(["json", "array"]))}
         row |= {"digest": digest, "blob_digest": digest, "generation": draw(st.integers(0, 1)), "details": '{"a": 1}'}
         row |= {"storage": draw(st.sampled_from(["blob", "inline"])), "tags": draw(st.sampled_from([None, ["t", "u"]]))}
+        row |= {"size_bytes": (None, 1, 20)[int(row["entry_id"], 16) % 3], "archived": (None, True)[row["generation"]]}
     elif op == "purge":
         row |= {"blob_digest": draw(st.sampled_from(DIGESTS)), "generation": draw(st.sampled_from([None, 0, 1]))}
     elif op in ("snapshot", "drop_snapshot"):
@@ -143,7 +145,16 @@ def edges_around(view: State) -> list[list[dict[str, Any]]]:
 def said(view: State, rows: pa.Table) -> dict[str, Any]:
     """Return everything that a view answers about what a journal may speak of."""
     idle = {folio for folio, item in needless_deletes(rows)}
-    answers: dict[str, Any] = {"folios": view.folios(), "first": view.first_at()}
+    answers: dict[str, Any] = {"folios": view.folios(), "first": view.first_at(), "totals": list(view.totals().items())}
+    assert list(view.totals()) == view.folios()
+    for folio, total in view.totals().items():
+        entries = view.entries(folio)
+        archived = [one for one in entries if one.archived]
+        told = [fact for some in (entries, archived) for fact in (len(some), sum(one.size_bytes or 0 for one in some))]
+        assert list(total[:4]) == told
+        puts = [one for item in ITEMS for one in view.puts(folio, item)]
+        assert total.put_version == max(one.version for one in puts)
+        assert total.put_at == view.time_of(total.put_version)
     for folio in FOLIOS:
         answers["names", folio] = view.names(folio)
         answers["entries", folio] = view.entries(folio)
@@ -194,7 +205,7 @@ def shown(view: State) -> list[Any]:
     columns = ("version", "item", "size_bytes", "archived", "committed_at")
     folios = [(one, view.entries(one), view.listing(one, columns)) for one in view.folios()]
     names = [view.entry(folio, item) for folio in FOLIOS for item in ITEMS]
-    return [folios, names, [view.is_purged(one) for one in names if one is not None]]
+    return [folios, names, view.totals(), [view.is_purged(one) for one in names if one is not None]]
 
 
 @settings(max_examples=examples(20), deadline=None)
@@ -225,6 +236,11 @@ def test_read_models_answer_as_a_replay_does(
     bounded = state.on(models.folded(parts_of(rows)))
 
     assert len(bounded.rows) < len(state.rows) or models.through < 0
+    folded = models.folded()
+    told = pa.concat_tables([TOTALS.nothing, *merged([[folded.model(TOTALS.name).rows(())]], TOTALS, bottom=True)])
+    off_entries = sorted_rows(counted([folded.model("entries").rows((), None, COUNTED)]), TOTALS)
+    without_links = [name for name in TOTALS.schema.names if name not in TOTALS.replaces]
+    assert told.select(without_links).to_pylist() == off_entries.select(without_links).to_pylist()
     assert said(bounded, rows) == said(state, rows)
     assert bounded.running() == state.running()
     assert bounded.rows_since(-1).equals(state.rows_since(-1))
