@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 from collections.abc import Callable
+from typing import Final
+
+import pyarrow as pa
 
 __all__ = ["MemoryFile", "RangeFile", "piece_file"]
+
+_MOST_BYTES: Final = 1 << 46
+"""No file is larger, and no more can be mapped."""
 
 
 class RangeFile(io.RawIOBase):
@@ -70,13 +77,17 @@ class MemoryFile(RangeFile):
         return len(found)
 
 
-def piece_file(start: int, body: bytes, size_bytes: int) -> RangeFile:
-    """Return a file that holds only the bytes from ``start`` on; reading others raises OSError."""
+def piece_file(start: int, body: bytes) -> pa.BufferReader:
+    """Return a file that has some bytes from ``start`` on, and zeros before; it takes no more memory than these.
 
-    def fetch(place: int, length: int) -> bytes:
-        begin = place - start
-        if begin < 0 or begin + length > len(body):
-            raise OSError(f"bytes {place} to {place + length} are not part of this piece")
-        return body[begin : begin + length]
+    Arrow reads files that are no memory in a thread of its own, and a process that ends soon after may abort (pyarrow
+    26: "terminate called without an active exception", apache/arrow#34314).
 
-    return RangeFile(size_bytes, fetch)
+    Raises:
+        OSError: If no file can be as long.
+    """
+    if not (body and 0 <= start < _MOST_BYTES):
+        raise OSError(f"a piece of {len(body)} bytes can't begin at {start}")
+    memory = mmap.mmap(-1, start + len(body))  # pages that nobody wrote to or reads are not there
+    memory[start:] = body
+    return pa.BufferReader(pa.py_buffer(memory))

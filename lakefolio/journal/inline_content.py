@@ -157,7 +157,7 @@ class InlineContents:
                 if bounds is None or bounds.min <= version <= bounds.max:
                     start, length = _span(footer.row_group(number))
                     near = 0 < length <= _SPAN_BYTES
-                    part = piece_file(start, fetch(start, length), file.size_bytes) if near else None
+                    part = piece_file(start, fetch(start, length)) if near else None
                     with pq.ParquetFile(part or RangeFile(file.size_bytes, fetch), metadata=footer) as opened:
                         read = opened.read_row_group(number, columns=_SCHEMA.names, use_threads=False)
                     rows.append(_around(fitted(read, _SCHEMA), wanted))

@@ -265,7 +265,7 @@ def read_group(
     if hashlib.sha256(body).hexdigest() != group.sha256:
         raise damaged(model, file, f"has another row group {number} than was written")
     try:
-        piece = piece_file(group.start, body, file.size_bytes)
+        piece = piece_file(group.start, body)
         with pq.ParquetFile(piece, metadata=footer.metadata) as opened:
             columns = None if names is None else list(names)
             rows = opened.read_row_group(number, columns=columns, use_threads=False)
