@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import uuid
 import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,7 +89,7 @@ def made_items():
 @pytest.fixture(scope="module")
 def stocked():
     items = made_items()
-    lake = lf.open("memory://query-property")
+    lake = lf.open(f"memory://query-property-{uuid.uuid4().hex}")  # a worker may come back to this module
     with lake.batch():
         for one in items:
             lake.folio(one["folio"]).add(
