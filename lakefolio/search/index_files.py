@@ -57,7 +57,7 @@ LAYOUT: Final = 7
 _DIGEST_BYTES: Final = 8
 _BLOCK_LIMIT: Final = 64 << 20
 _BLOCK_DOCUMENTS: Final = 128
-_DOCUMENTS: Final = 1 << 22
+_DOCUMENTS: Final = 1 << 23
 _COLUMN_BYTES: Final = 1024
 """A column takes less of a document, on average: its tags, or the names of its folio and author."""
 

@@ -41,8 +41,8 @@ __all__ = ["INDEXED_FROM", "INDEXED_TO", "audit", "forget", "make_index", "needl
 INDEXED_FROM: Final = 100_000
 """A lake of fewer entries needs no index: a handle makes one in memory in seconds."""
 
-INDEXED_TO: Final = 3_000_000
-"""Of a lake of more entries none is made: of a million it takes a minute, and one of four million is not read."""
+INDEXED_TO: Final = 5_000_000
+"""Of a lake of more entries none is made: of a million it takes half a minute, and one of 2^23 is not read."""
 
 WARNED_FROM: Final = 300_000
 """Whoever searches a lake of as many entries without an index is told: the process takes gigabytes."""
