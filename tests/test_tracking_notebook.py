@@ -102,3 +102,20 @@ def test_after_load_ext_the_lake_that_a_cell_opens_is_tracked(run_cells):
     assert text(outputs[5]) == "0 runs"  # one lake is tracked
     [run] = lf.open().runs()
     assert [one.name for one in run.outputs] == ["made"]
+
+
+def test_a_lake_that_a_cell_opens_is_tracked_instead_of_the_configured_one(run_cells, tmp_path):
+    lf.open().folio("f").add("old", 1)
+    outputs = run_cells(
+        "%load_ext lakefolio",
+        "import lakefolio as lf\nlake = lf.open('mine')",
+        "lake.folio('f').add('made', 1)",
+        "%%lake\nselect item from items where folio = 'f'",
+    )
+    assert [one for cell in outputs for one in cell if one.output_type == "error"] == []
+    assert f"{tmp_path / 'lake'} is not tracked any more" in text(outputs[1])
+    assert "made" in outputs[3][0].data["text/html"]
+    assert "old" not in outputs[3][0].data["text/html"]
+    [run] = lf.open(tmp_path / "mine").runs()
+    assert [one.name for one in run.outputs] == ["made"]
+    assert [(one.status, one.outputs) for one in lf.open().runs()] == [("done", [])]

@@ -1,8 +1,9 @@
 """``%load_ext lakefolio``: tracking without a line of code, and SQL in cells.
 
 ``%load_ext lakefolio`` tracks the lake that the notebook has open, or the configured one if it exists, and calls it
-``lake``; else the first lake that a cell opens, from the next cell on. ``%%lake`` makes a cell one SQL query over it;
-``%%lake name`` keeps the answer in a variable; ``%lake URI`` opens another lake and tracks it.
+``lake``; else the first lake that a cell opens, from the next cell on. That one is also tracked instead of the
+configured one, unless this was read or added to meanwhile: then both are. ``%%lake`` makes a cell one SQL query over
+the lake; ``%%lake name`` keeps the answer in a variable; ``%lake URI`` opens another lake and tracks it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import InvalidInputError, LakefolioError
-from lakefolio.recording.tracking import track
+from lakefolio.process.notice import say
+from lakefolio.recording.tracking import Tracking, track
 from lakefolio.runs.starting import RunSpec
 from lakefolio.session.input_tracking import active_run
 from lakefolio.session.session import session_of
@@ -34,10 +36,11 @@ def load(shell: Any, open_lake: Callable[..., Any], lake_class: type) -> None:
         lakes = [value for name, value in shell.user_ns.items() if isinstance(value, lake_class) and name[:1] != "_"]
         return lakes[-1] if lakes else None
 
-    def begin(lake: Any) -> None:
+    def begin(lake: Any) -> Tracking | None:
         session = session_of(lake)
         if not lake.read_only and active_run(session.place) is None:
-            track(session, RunSpec())
+            return track(session, RunSpec())
+        return None
 
     def magic(line: str, cell: str | None = None) -> Any:
         word = line.strip()
@@ -62,25 +65,31 @@ def load(shell: Any, open_lake: Callable[..., Any], lake_class: type) -> None:
     def watch(_result: object = None) -> None:
         """Begin with the lake that a cell has opened, once there is one."""
         lake = opened()
-        if lake is not None:
-            _stop_watching(shell)
-            begin(lake)
+        if lake is None or (assumed is not None and session_of(lake).place == session_of(assumed).place):
+            return
+        _stop_watching(shell)
+        if tracked is not None and tracked.unused:
+            tracked.stop()
+            say(f"{session_of(assumed).uri} is not tracked any more: nothing was read from it or added to it")
+        begin(lake)
 
     shell.register_magic_function(magic, magic_kind="line_cell", magic_name="lake")
     lake = opened()
+    assumed: Any = None
+    tracked: Tracking | None = None
     if lake is None:
+        _stop_watching(shell)
+        shell.events.register("post_run_cell", watch)
         try:
-            lake = open_lake(create=False)
+            lake = assumed = open_lake(create=False)
         except LakefolioError:
             print(
                 "lakefolio: no lake is open yet; %lake URI opens one and tracks it, "
                 "and one that a cell opens is tracked from the next cell on"
             )
-            _stop_watching(shell)
-            shell.events.register("post_run_cell", watch)
             return
         shell.user_ns.setdefault("lake", lake)
-    begin(lake)
+    tracked = begin(lake)
 
 
 def _stop_watching(shell: Any) -> None:

@@ -54,6 +54,7 @@ class Tracking:
         self._error: BaseException | None = None
         self._code: str | None = None
         self._version = -1
+        self._began = session.journal.state.version
         self._hook = sys.excepthook
         self._shell = shell()
 
@@ -67,6 +68,11 @@ class Tracking:
     def ended(self) -> bool:
         """Whether it is over."""
         return self._over
+
+    @property
+    def unused(self) -> bool:
+        """Whether nothing was read from the lake or added to it since, by anybody."""
+        return self._session.journal.state.version == self._began and not has_unrecorded_reads(self.run)
 
     def stop(self, error: BaseException | None = None) -> Run:
         """End the run, as ``done``, or as ``failed`` with an error; idempotent. Returns the run.
@@ -150,11 +156,14 @@ class Tracking:
 
     def _note_code(self) -> None:
         """Record the code so far with the run, if it has changed, and the items read. One commit, or none."""
+        unused = self.unused
         changes, name = code_changes(self._session)
         if name is not None and name != self._code and not self.run.ended:
             self._session.apply(*changes, SetRun(run_id=self.run.run_id, values={"source_code": json.dumps(name)}))
             self._code = name
         self._version = self._session.journal.state.version
+        if unused:
+            self._began = self._version
 
 
 def track(session: Session, spec: RunSpec, path: str | os.PathLike[str] | None = None) -> Tracking:
