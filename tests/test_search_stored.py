@@ -23,7 +23,16 @@ from inside import session_of
 
 import lakefolio as lf
 from lakefolio.process.notice import LakefolioWarning
-from lakefolio.search import chunks, documents, index_files, index_making, reading, stored_part, upkeep, word_group
+from lakefolio.search import (
+    chunks,
+    index_files,
+    index_making,
+    reading,
+    rows_aside,
+    stored_part,
+    upkeep,
+    word_group,
+)
 from lakefolio.search.answer import answer
 from lakefolio.search.document import ASIDE, Document, Label
 from lakefolio.search.document_rows import documents_of, tables_of
@@ -834,16 +843,16 @@ def test_a_meaning_that_can_not_be_read_is_found_in_memory(uri: str) -> None:
 
 def test_rows_that_were_put_aside_are_merged_as_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the rows that were sorted together a few are held, however many there are."""
-    monkeypatch.setattr(documents, "_SORTED_BYTES", 1_600)  # a hundred rows, in some ten pieces
-    monkeypatch.setattr(documents, "_ASIDE_BYTES", 160)
-    monkeypatch.setattr(documents, "_ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(rows_aside, "_SORTED_BYTES", 1_600)  # a hundred rows, in some ten pieces
+    monkeypatch.setattr(rows_aside, "_ASIDE_BYTES", 160)
+    monkeypatch.setattr(rows_aside, "_ROWS_AT_ONCE", 10)
     rows = [(f"{number * 7919 % 1000:04}", number) for number in range(1_000)]
     columns = {"ref": pa.string(), "number": pa.int64()}
     whole = pa.table(
         [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), columns.values(), strict=True)],
         schema=pa.schema(list(columns.items())),
     )
-    aside = documents._Aside(tmp_path / "aside", columns)
+    aside = rows_aside.RowsAside(tmp_path / "aside", columns)
     aside.take(pa.RecordBatchReader.from_batches(whole.schema, whole.to_batches(max_chunksize=100)))
     read, opened = [], pa.ipc.open_stream
 

@@ -7,8 +7,7 @@ type, status, description, tags, parameters and error.
 Writers pay nothing for it: files in blobs are read, verified like all content, when they are indexed. Of those that are
 met at once the newest ``_BLOBS`` are read.
 
-All documents of a lake come one after the other: the rows that they are made of are put aside in a file, sorted some
-megabytes at a time, and merged as they are read. DuckDB sorts in less time, but held half a gigabyte of a million.
+All documents of a lake come one after the other, made of rows that are put aside (``rows_aside``).
 """
 
 from __future__ import annotations
@@ -16,11 +15,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,10 +28,9 @@ from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.entries import entry_from_row
 from lakefolio.process.scratch import scratch_folder
-from lakefolio.readmodels.merge import merged, sorted_rows
-from lakefolio.readmodels.model import Model
 from lakefolio.search.document import Document
 from lakefolio.search.document_rows import PLAIN_LIMIT, documents_of, item_rows, tables_of
+from lakefolio.search.rows_aside import RowsAside, RowsBeside
 from lakefolio.search.texts import is_text_like, text_of
 
 if TYPE_CHECKING:
@@ -51,9 +47,6 @@ JSON_BYTES: Final = 64 << 10
 _BLOBS: Final = 5_000
 _READ_AT_ONCE: Final = 16
 _ROWS_AT_ONCE: Final = 10_000
-_SORTED_BYTES: Final = 64 << 20
-_ASIDE_BYTES: Final = 1 << 20
-"""Of each 64 megabytes of rows, which are sorted together, so much is held while all are merged."""
 _HEADS: Final = """
 select entry_id from items where folio is not null and item is not null and not archived
 """
@@ -129,17 +122,19 @@ def all_documents(session: Session) -> Iterator[pa.Table]:
     """
     folder = scratch_folder("lakefolio-documents-")
     try:
-        asides = [_Aside(folder / str(number), columns) for number, columns in enumerate(_ASIDE.values())]
+        asides = [RowsAside(folder / str(number), columns) for number, columns in enumerate(_ASIDE.values())]
         for aside, query in zip(asides, _ASIDE, strict=True):
             aside.take(session.query(query).to_arrow_reader(_ROWS_AT_ONCE))
         items, facts, contents, runs = map(iter, asides)
         run_rows = (documents for some in runs for documents in tables_of(map(_run, _each(some))))
-        yield from _merged(_all_items(session, items, _Beside(facts), _Beside(contents)), _Beside(run_rows))
+        yield from _merged(_all_items(session, items, RowsBeside(facts), RowsBeside(contents)), RowsBeside(run_rows))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _all_items(session: Session, items: Iterator[pa.Table], facts: _Beside, contents: _Beside) -> Iterator[pa.Table]:
+def _all_items(
+    session: Session, items: Iterator[pa.Table], facts: RowsBeside, contents: RowsBeside
+) -> Iterator[pa.Table]:
     files = _of_files(session, _rows(session, _FILES))
     for some in items:
         ref, folio, item = (some.column(name)[-1].as_py() for name in ("ref", "folio", "item"))
@@ -148,7 +143,7 @@ def _all_items(session: Session, items: Iterator[pa.Table], facts: _Beside, cont
         yield _described(some, noted, texts)
 
 
-def _merged(items: Iterable[pa.Table], runs: _Beside) -> Iterator[pa.Table]:
+def _merged(items: Iterable[pa.Table], runs: RowsBeside) -> Iterator[pa.Table]:
     """Give the documents of items and runs in the order of their references."""
     for rows in items:
         between = runs.up_to(rows.column("ref")[-1].as_py())
@@ -156,90 +151,11 @@ def _merged(items: Iterable[pa.Table], runs: _Beside) -> Iterator[pa.Table]:
     yield from runs.up_to(None)
 
 
-class _Aside:
-    """Rows that are put aside in a file, to be read in the order of their first column."""
-
-    def __init__(self, path: Path, columns: Mapping[str, pa.DataType]) -> None:
-        schema = pa.schema(list(columns.items()))
-        self._path = path
-        self._model = Model("aside", schema, (schema.names[0],), ())
-        self._places: list[list[int]] = []  # of the rows that were sorted together: where the batches of them begin
-
-    def take(self, rows: pa.RecordBatchReader) -> None:
-        """Put rows aside."""
-        with pa.OSFile(str(self._path), "wb") as file:
-            waiting: list[pa.Table] = []
-            for batch in rows:
-                waiting.append(pa.Table.from_batches([batch]).cast(self._model.schema))
-                if sum(one.nbytes for one in waiting) >= _SORTED_BYTES:
-                    self._write(file, waiting)
-                    waiting = []
-            if waiting:
-                self._write(file, waiting)
-
-    def _write(self, file: pa.NativeFile, tables: Sequence[pa.Table]) -> None:
-        """Write some rows, sorted, in pieces that are read one by one."""
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        rows = sorted_rows(pa.concat_tables(tables), self._model)
-        count = max(rows.num_rows * _ASIDE_BYTES // max(rows.nbytes, 1), 1)
-        self._places.append([])
-        for start in range(0, rows.num_rows, count):
-            self._places[-1].append(file.tell())
-            with pa.ipc.new_stream(file, rows.schema, options=options) as writer:
-                writer.write_table(rows.slice(start, count))
-
-    def __iter__(self) -> Iterator[pa.Table]:
-        """Give the rows in order, some thousand at a time; they are read once."""
-        with pa.OSFile(str(self._path), "rb") as file:
-            waiting: list[pa.Table] = []
-            for some in merged([self._sorted(file, places) for places in self._places], self._model, bottom=True):
-                waiting.append(some)
-                if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
-                    yield from _in_turns(waiting)
-                    waiting = []
-            yield from _in_turns(waiting)
-
-    def _sorted(self, file: pa.NativeFile, places: Iterable[int]) -> Iterator[pa.Table]:
-        for place in places:
-            file.seek(place)
-            yield pa.ipc.open_stream(file).read_all()
-
-
-def _in_turns(tables: Sequence[pa.Table]) -> Iterator[pa.Table]:
-    """Give the rows of tables some thousand at a time, however many were merged at once."""
-    if not tables:
-        return
-    rows = pa.concat_tables(tables).combine_chunks()
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        yield rows.slice(start, _ROWS_AT_ONCE)
-
-
 def _rows(session: Session, query: str) -> Iterator[tuple[Any, ...]]:
     """Give the rows of a query, as they are asked for."""
     found = session.query(query)
     while some := found.fetchmany(_ROWS_AT_ONCE):
         yield from some
-
-
-class _Beside:
-    """Rows in the order of references; they are passed through once."""
-
-    def __init__(self, tables: Iterator[pa.Table]) -> None:
-        self._tables = tables
-        self._rest = next(tables, None)
-
-    def up_to(self, ref: str | None) -> list[pa.Table]:
-        """Return the next rows, up to a reference; up to the end without one."""
-        found = []
-        while self._rest is not None:
-            refs = self._rest.column("ref")
-            stop = len(refs) if ref is None else bisect_right(range(len(refs)), ref, key=lambda at: refs[at].as_py())
-            found += [self._rest.slice(0, stop)] if stop else []
-            if stop < len(refs):
-                self._rest = self._rest.slice(stop)
-                break
-            self._rest = next(self._tables, None)
-        return found
 
 
 def _each(rows: pa.Table) -> Iterator[tuple[Any, ...]]:
