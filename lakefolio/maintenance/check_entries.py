@@ -62,13 +62,20 @@ _INLINE_WRONG: Final = """
     storage = 'inline' and (content is null or ('sha256:' || sha256(content))
     is distinct from if(coalesce(strlen(blob_digest), 0) > 0, blob_digest, digest))"""
 _FOUND: Final = {
+    "odd-names": "op in ('put', 'snapshot') and (snapshot is not null or "
+    + " or ".join(
+        f"coalesce(strlen({name}) > {_PLAIN_LENGTH} or not regexp_matches({name}, '{_PLAIN}'), false)"
+        for name in ("folio", "item")
+    )
+    + ")",
     "doubtful": f"{_IS_ENTRY} and ({_DOUBTFUL})",
     "inline-wrong": f"{_IS_ENTRY} and {_INLINE_WRONG}",
     "blobs": "storage = 'blob'",
     "records": f"kind = '{KIND}'",
     "purges": "op = 'purge'",
 }
-"""What there may be among rows that more has to be asked about; of a sound part, the first two are not."""
+"""What there may be among rows that more has to be asked about. A sound part has none of the first three, but for names
+in other scripts and of snapshots."""
 _ENTRIES: Final = f"""(
     select * replace (
         if(op = 'put', folio, 'event') as folio,
@@ -122,10 +129,11 @@ class EntryCheck:
             rows: What stands for them, see ``Workbench.part``.
             inline: Whether they are as the data files hold them, inline content included.
         """
-        self._check_names(rows)
         conditions = {name: one for name, one in _FOUND.items() if inline or name != "inline-wrong"}
-        judged = f"(from {rows} where {_IS_ENTRY} or op = 'purge')"
+        judged = f"(from {rows} where {_IS_ENTRY} or op in ('purge', 'snapshot'))"
         found = self._bench.some(judged, conditions | {"gaps": "exists (from seen where gaps)"})
+        if "odd-names" in found:
+            self._check_names(rows)
         entries = _ENTRIES.format(rows=rows if found.isdisjoint(("doubtful", "gaps")) else self._readable(rows))
         if "inline-wrong" in found:
             self._check_inline(entries)
@@ -230,9 +238,9 @@ class EntryCheck:
             "item": check_item,
             "snapshot": check_snapshot,
         }
-        found = self._bench.arrow(f"select {', '.join(checks)} from {rows} where op in ('put', 'snapshot')")
         for column, check_name in checks.items():
-            names = pc.unique(found.column(column)).drop_null()
+            some = f"select distinct {column} from {rows} where op in ('put', 'snapshot') and {column} is not null"
+            names = self._bench.arrow(some).column(0)
             if column != "snapshot":
                 plain = pc.and_(
                     pc.match_substring_regex(names, _PLAIN), pc.less_equal(pc.binary_length(names), _PLAIN_LENGTH)

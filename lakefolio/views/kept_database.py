@@ -68,10 +68,10 @@ def _attached(database: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
 
 
 class _Kept:
-    """The database that is kept, if any; safe in threads and at forks."""
+    """The database that is kept, if any; safe in threads, in handlers of signals and at forks."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._found: list[tuple[Hashable, duckdb.DuckDBPyConnection]] = []
         at_forks(self)
 
@@ -91,7 +91,7 @@ class _Kept:
     def after_fork(self, *, child: bool) -> None:
         """Let a child begin without one."""
         if child:
-            self._lock = threading.Lock()
+            self._lock = threading.RLock()
             _inherited.extend(self._found)
             self._found = []
 
