@@ -308,11 +308,27 @@ def shared_options(function: F) -> F:
 
 
 class Group(Command, click.Group):
-    """A command whose first argument names another one."""
+    """A command whose first argument names another one.
+
+    Attributes:
+        stray: The hint where another word stands in its place; ``{}`` is that word.
+    """
+
+    stray: str | None = None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; see click."""
+        if self.stray is not None and args and args[0] not in self.commands and not args[0].startswith("-"):
+            wrong = UnknownCommand(args[0], self.commands, ctx)
+            wrong.hint = self.stray.format(args[0])
+            raise wrong
+        return super().resolve_command(ctx, args)
 
 
 def group(
-    *, example: str, light: bool = False, alone: bool = False, cls: type[Group] = Group
+    *, example: str, light: bool = False, alone: bool = False, stray: str | None = None
 ) -> Callable[[Callable[..., None]], Group]:
     """Make a function a group of commands.
 
@@ -320,18 +336,20 @@ def group(
         example: A command line that works, shown in the help.
         light: Whether its commands never touch the content of an item.
         alone: Whether the function does something itself where no command is named, instead of showing the help.
-        cls: The class of the group.
+        stray: The hint where a word stands in the place of a command, which ``{}`` repeats.
     """
 
     def made(function: Callable[..., None]) -> Group:
-        return click.group(
-            cls=cls,
+        found = click.group(
+            cls=Group,
             context_settings=SETTINGS,
             no_args_is_help=not alone,
             invoke_without_command=alone,
             example=example,
             light=light,
         )(shared_options(function))
+        found.stray = stray
+        return found
 
     return made
 

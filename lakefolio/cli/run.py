@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-@group(example="lakefolio run show prod_001")
+@group(example="lakefolio run show prod_001", stray="to list runs: lakefolio runs; to see one: lakefolio run show NAME")
 def run() -> None:
     """Show what is recorded of a run."""
 

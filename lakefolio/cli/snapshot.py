@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import click
 
-from lakefolio.cli.app import App, Group, UnknownCommand, command, group
+from lakefolio.cli.app import App, command, group
 from lakefolio.cli.naming import folios, snapshots, tags
 from lakefolio.format.times import shown_time
 
 __all__ = ["snapshot"]
 
 
-class _Snapshots(Group):
-    """The three commands; a snapshot's name in their place gets the command that was meant."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            wrong = UnknownCommand(args[0], self.commands, ctx)
-            wrong.hint = f"to take a snapshot: lakefolio snapshot create {args[0]}"
-            raise wrong
-        return super().resolve_command(ctx, args)
-
-
-@group(example='lakefolio snapshot create paper-v1 --message "as submitted"', cls=_Snapshots)
+@group(
+    example='lakefolio snapshot create paper-v1 --message "as submitted"',
+    stray="to take a snapshot: lakefolio snapshot create {}",
+)
 def snapshot() -> None:
     """Take, list and drop snapshots: protected names for versions."""
 

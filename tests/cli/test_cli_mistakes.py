@@ -176,3 +176,10 @@ def test_a_wrong_call_is_answered_by_one_that_works(run) -> None:
     wrong = run("get", SCORES, "scores.csv", code=2)
     assert "hint: such as lakefolio get experiments/clf:scores -o scores.csv" in wrong.stderr
     assert "such as" not in run("lss", code=2).stderr
+
+
+def test_another_word_than_show_says_where_runs_are_listed(run) -> None:
+    for word in ("list", "train-7", "{}"):
+        result = run("run", word, code=2)
+        assert f"there is no command {word!r}" in result.stderr
+        assert "lakefolio runs" in result.stderr
