@@ -140,7 +140,7 @@ def test_an_unknown_failure_keeps_its_traceback(run, stocked: str, monkeypatch) 
     def broken(*args, **options):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("lakefolio.cli.glance.Glance.folios", broken)
+    monkeypatch.setattr("lakefolio.cli.ls._totals", broken)
     with pytest.raises(ZeroDivisionError):
         run("ls")
 
