@@ -62,19 +62,21 @@ def users(state: State, /, folio: str, item: str) -> list[tuple[str, str]]:
     """See StateView."""
     import pyarrow.compute as pc
 
+    used = [one.entry_id for one in puts(state, folio, item)]
     found: dict[tuple[str, str], None] = {}
-    if state.base is not None and (before := state.base.puts(folio, item)):
-        edges = state.base.edges([("entry", one.entry_id) for one in before], by_input=True)
-        ends = (edges.column(f"output_{end}").to_pylist() for end in ("folio", "item", "id"))
-        for of_folio, of_item, entry_id in zip(*ends, strict=True):
+    if state.base is not None and used:
+        edges = state.base.edges([("entry", one) for one in used], by_input=True)
+        ends = ("output_folio", "output_item", "output_id", "input_folio", "input_item")
+        for of_folio, of_item, entry_id, *named in zip(*(edges.column(end).to_pylist() for end in ends), strict=True):
             name = (of_folio, of_item)
-            if None not in name and name not in state.index.past and state.entry_id(*name) == entry_id:
+            is_live = None not in name and name not in state.index.past and state.entry_id(*name) == entry_id
+            if is_live and named == [folio, item]:
                 found[name] = None
     inputs = state.rows.table().column("inputs").combine_chunks()
     edges = pc.list_flatten(inputs)
-    is_used = pc.and_kleene(
-        pc.equal(pc.struct_field(edges, "input_folio"), folio), pc.equal(pc.struct_field(edges, "input_item"), item)
-    )
+    is_used = pc.is_in(pc.struct_field(edges, "input_id"), value_set=pa.array(used, pa.string()))
+    for end, value in (("input_folio", folio), ("input_item", item)):
+        is_used = pc.and_kleene(is_used, pc.equal(pc.struct_field(edges, end), value))
     for number in pc.list_parent_indices(inputs).filter(is_used).unique().to_pylist():
         name = (state.rows.value(number, "folio"), state.rows.value(number, "item"))
         if state.index.heads.get(name[0], NOTHING).get(name[1], (number, -1))[1] == number:

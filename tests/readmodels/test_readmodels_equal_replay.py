@@ -166,6 +166,7 @@ def said(view: State, rows: pa.Table) -> dict[str, Any]:
                 view.known(folio, item),
                 view.history(folio, item),
                 view.puts(folio, item),
+                view.users(folio, item),
                 [view.entry_at(folio, item, version) for version in (1, 4, 8)],
                 sensible(view.changes_of(folio, item)),
                 in_order(view.puts_of([(folio, item)])),
