@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -40,6 +40,8 @@ __all__ = [
 
 _MOST_LOOKED_AT: Final = 500
 _MOST_SHOWN: Final = 3
+_PLAIN_KINDS: Final = ("json", "timestamp", "artifact", "directory")
+"""The kinds of content that nothing of pandas is needed for."""
 _BACK: Final = re.compile(r"-\d+")
 SHARED_OPTIONS: Final = ("lake_uri", "at", "as_json")
 SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -113,6 +115,21 @@ class App:
         self._leave_out("cloudpickle")
         if self.own_process:
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start one for each core
+
+    def allow_imports(self, kind: str) -> None:
+        """Let all be imported again for the content of an item of a kind.
+
+        pyarrow has looked for pandas by now, and looks again only when it makes a frame: it makes one here,
+        for kinds that may be frames.
+        """
+        left_out = [one for one in sys.meta_path if isinstance(one, _Without)]
+        for one in left_out:
+            sys.meta_path.remove(one)
+        if left_out and kind not in _PLAIN_KINDS:
+            import pyarrow as pa
+
+            with suppress(ImportError):
+                pa.table({"none": pa.nulls(0)}).to_pandas()
 
     def _leave_out(self, library: str) -> None:
         """Let a library seem not to be installed: pyarrow imports it if it is there, and does without."""

@@ -52,8 +52,10 @@ def get(app: App, ref: str, target: Path | None, form: str | None, force: bool) 
     """
     from lakefolio.process.local_files import is_stream
 
+    app.spare_imports()
     lake, ref = app.open_for(ref)
     entry = lake.item(ref)
+    app.allow_imports(entry.kind)
     named = ref if entry.kind == RECORDS else entry.ref  # an entry marks a version of a record table
     doing = f"getting {entry.ref}"
     with ExitStack() as scratch:

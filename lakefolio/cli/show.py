@@ -66,6 +66,7 @@ def show(app: App, ref: str | None, every_folio: bool) -> None:
 
     REF is FOLIO:NAME[@VERSION-OR-SNAPSHOT] for an item, FOLIO for a folio, and left out for the lake.
     """
+    app.spare_imports()
     lake, ref = (app.open(), None) if ref is None else app.open_for(ref)
     if ref is None:
         info = lake.info(every_folio=every_folio)
@@ -79,7 +80,9 @@ def show(app: App, ref: str | None, every_folio: bool) -> None:
         if not app.as_json:
             from lakefolio.cli.first_look import first_look  # heavy, and not for completion
 
-            first_look(app, lake, lake.item(ref))
+            entry = lake.item(ref)
+            app.allow_imports(entry.kind)
+            first_look(app, lake, entry)
 
 
 def _folio(app: App, lake: Lake, name: str) -> None:

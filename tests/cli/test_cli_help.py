@@ -149,6 +149,12 @@ def test_help_loads_no_library() -> None:
     assert loaded(["--help"], ["get", "--help"]) == "loaded []"
 
 
+def test_getting_a_dict_loads_no_frames_and_a_table_after_it_is_one(stocked: str) -> None:
+    dicts = ["get", "experiments/clf:config"], ["show", "experiments/clf:config"]
+    assert not [one for one in ("pandas", "polars", "deltalake", "duckdb") if one in loaded(*dicts)]
+    assert "pandas" in loaded(*dicts, ["get", "experiments/clf:scores"])
+
+
 def test_listing_loads_no_frames(run, stocked: str) -> None:
     every = (["log"], ["diff", "paper-v1"], ["snapshot", "list"], ["ls", "experiments/clf"], ["ls"])
     found = loaded(*(["--lake", stocked, *words] for words in every))
