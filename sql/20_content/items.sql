@@ -1,5 +1,5 @@
 -- description: What the lake holds now: the latest entry of every item that is not deleted. Archived items are among
---   them, with archived = true.
+--   them, with archived = true, and so are items of folios that the library keeps, such as code and environments.
 -- grain: one row per (folio, item)
 -- source: stg_manifests
 with latest as (
