@@ -1,4 +1,7 @@
-"""The read models of a lake through one handle: finding, reading and advancing them."""
+"""The read models of a lake through one handle: finding, reading and advancing them.
+
+Slightly longer than most modules: who advances a model finds, reads and publishes it under one lock.
+"""
 
 from __future__ import annotations
 

@@ -18,8 +18,6 @@ NaN equals NaN, null equals null, -0.0 equals 0.0. Columns are matched by name; 
 its type that holds the same values are one that was renamed. Of a column whose type is another, numbers are compared
 exactly (one that is no double equals none, but a decimal equals the double that is written so), spans of time as such,
 and everything else as text. Memory is bounded by ``MEMORY_BYTES``; larger joins spill to disk.
-
-Slightly longer than most modules: the statements of one comparison build on one another.
 """
 
 from __future__ import annotations
