@@ -90,7 +90,8 @@ def counted(parts: Iterable[pa.Table], upto: int | None = None) -> pa.Table:
         size = numbers(rows.column("size_bytes"), 0)
         put = np.where(removed, -1, rows.column("version").to_numpy())
         micros = np.where(removed, 0, rows.column("committed_at").cast(pa.int64()).to_numpy())
-        ended = np.where(numbers(pc.equal(rows.column(SUPERSEDED_BY), "delete"), False), numbers(at, -1), -1)
+        ended = ~removed & numbers(pc.equal(rows.column(SUPERSEDED_BY), "delete"), nothing=False)
+        ended = np.where(ended, numbers(at, -1), -1)  # nothing changes if a row of a delete is followed by another
         sums = [np.add.reduceat(one.astype(np.int64), begins) for one in (live, live * size, archived, archived * size)]
         lasts = [np.maximum.reduceat(one, begins) for one in (put, micros, np.maximum(put, ended))]
         columns = [folio.take(pa.array(begins)).to_pylist(), *(one.tolist() for one in (*sums, *lasts))]

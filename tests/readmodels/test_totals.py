@@ -14,6 +14,7 @@ from lakefolio.cli.glance import Glance
 from lakefolio.lake.reading import folio_totals
 from lakefolio.model.state import State
 from lakefolio.model.totals import Total
+from lakefolio.readmodels.totals import COUNTED, counted, totals_in
 from lakefolio.storage import open_store
 
 FIXTURE = Path(__file__).parent.parent / "compat" / "2" / "lake"
@@ -111,6 +112,16 @@ def test_a_lake_of_an_earlier_library_is_listed_and_gets_totals(tmp_path: Path) 
     assert (tmp_path / "lake" / "tables" / "totals").is_dir()
     all_right(lake)
     assert lake.check().ok
+
+
+def test_the_delete_of_what_was_not_there_changes_no_total() -> None:
+    """Of rows that no writer makes: a total says the same whether it was continued or counted."""
+    delete = {"op": "delete", "folio": "f", "item": "never there"}
+    models = MemoryModels()
+    models.fold(table_of([[{"op": "put", "folio": "f", "item": "there", "size_bytes": 3}], [delete], [delete]]), 4)
+    off_entries = counted([models.folded().model("entries").rows((), None, COUNTED)])
+    assert off_entries.column("version").to_pylist() == [1]
+    assert totals_in(off_entries) == models.folded().totals()
 
 
 @pytest.mark.parametrize("items", [30, 120])
