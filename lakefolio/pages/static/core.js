@@ -186,10 +186,12 @@ window.lakefolio = (() => {
   /** The width of an element, which follows the window. */
   function useWidth(first = 800) {
     const ref = useRef(null), [width, set] = useState(first);
-    useEffect(() => {
+    useLayoutEffect(() => { // before the first frame, so that nothing is drawn at one width and then at another
       if (!ref.current) return;
       const seen = new ResizeObserver(([one]) => set(Math.floor(one.contentRect.width)));
       seen.observe(ref.current);
+      const { paddingLeft, paddingRight } = getComputedStyle(ref.current);
+      set(Math.floor(ref.current.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight)));
       return () => seen.disconnect();
     }, []);
     return [ref, width];
