@@ -616,5 +616,5 @@ def test_the_memory_of_a_check_does_not_follow_the_lake(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         before, peak = map(int, done.stdout.split())
         taken.append(peak - before)
-    # it takes 83 to 91e6 more, 3 to 5e6 of them for the totals of folios; 270e6 more when a check held the journal
+    # it takes 83 to 91e6 more, the most of them with sources compiled; 270e6 more when a check held the journal
     assert taken[1] < taken[0] + 100e6
