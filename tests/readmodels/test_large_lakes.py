@@ -606,15 +606,20 @@ print(before, peak())
 
 
 def test_the_memory_of_a_check_does_not_follow_the_lake(tmp_path: Path) -> None:
-    """The most that it takes beside its libraries, for ten times as many entries in as many commits."""
+    """What it takes at most beside its libraries, for ten times as many entries in as many commits.
+
+    Of two runs the lesser: by how threads fall together it differs by 6e6.
+    """
     taken = []
     for entries in (10_000, 100_000):
         uri = str(tmp_path / str(entries))
         scale_lake.make(uri, entries, 500, rows_at_once=20_000, whole_log=True)
-        given = [sys.executable, "-c", CHECK, uri, str(entries)]
-        done = subprocess.run(given, capture_output=True, text=True, check=False, cwd=BENCH)
-        assert done.returncode == 0, done.stderr
-        before, peak = map(int, done.stdout.split())
-        taken.append(peak - before)
-    # it takes 83 to 91e6 more, the most of them with sources compiled; 270e6 more when a check held the journal
-    assert taken[1] < taken[0] + 100e6
+        peaks = []
+        for _ in range(2):
+            given = [sys.executable, "-c", CHECK, uri, str(entries)]
+            done = subprocess.run(given, capture_output=True, text=True, check=False, cwd=BENCH)
+            assert done.returncode == 0, done.stderr
+            before, peak = map(int, done.stdout.split())
+            peaks.append(peak - before)
+        taken.append(min(peaks))
+    assert taken[1] < taken[0] + 90e6  # ten times as many entries took 270e6 more when a check held the journal
