@@ -16,6 +16,7 @@ from lakefolio.model.entries import (
     RunInputEdge,
     Snapshot,
     edges_from_row,
+    entries_from_rows,
     entry_from_row,
     facts_from_row,
     snapshot_from_row,
@@ -172,7 +173,7 @@ class RowIndex:
         """Return the entries that rows put."""
         if len(numbers) < _FEW_ITEMS:
             return [entry_from_row(self.rows.row(number)) for number in numbers]
-        return [entry_from_row(row) for row in self.rows.table().take(numbers).to_pylist()]
+        return entries_from_rows(self.rows.table().take(numbers))
 
     def cells(self, numbers: list[int], columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """Return some columns of rows; null is None."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model import state_contents, state_facts, state_past
-from lakefolio.model.entries import Entry, Snapshot, entry_from_row
+from lakefolio.model.entries import Entry, Snapshot, entries_from_rows, entry_from_row
 from lakefolio.model.row_index import NOTHING, RowIndex, oldest
 
 if TYPE_CHECKING:
@@ -206,18 +206,18 @@ class State:
 
     def _entries_from(self, heads: pa.Table, merged: Mapping[str, int | None]) -> list[Entry]:
         """Return entries by the numbers of their rows, or by their rows in the base, in the order of ``merged``."""
-        found = dict(zip(heads.column("item").to_pylist(), heads.to_pylist(), strict=True))
-        return [entry_from_row(found[one] if at is None else self.rows.row(at)) for one, at in merged.items()]
+        found = {one.item: one for one in entries_from_rows(heads)}
+        return [found[one] if at is None else entry_from_row(self.rows.row(at)) for one, at in merged.items()]
 
     def entries_called(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
         """Return the live entries of some names (folio, item), in their order."""
         base = [] if self.base is None else [one for one in names if one not in self.index.past]
-        rows = self.base.heads_among(base).to_pylist() if self.base is not None and base else ()
-        found = {(row["folio"], row["item"]): row for row in rows}
+        rows = entries_from_rows(self.base.heads_among(base)) if self.base is not None and base else ()
+        found = {(one.folio, one.item): one for one in rows}
         for folio, item in names:
             if (head := self.index.heads.get(folio, NOTHING).get(item)) is not None:
-                found[folio, item] = self.rows.row(head[1])
-        return {name: entry_from_row(found[name]) for name in names if name in found}
+                found[folio, item] = entry_from_row(self.rows.row(head[1]))
+        return {name: found[name] for name in names if name in found}
 
     def first_names(self, folio: str, most: int) -> list[str]:
         """Return the first ``most`` of :meth:`names`."""

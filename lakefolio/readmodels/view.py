@@ -18,7 +18,15 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError, NotFoundError
 from lakefolio.format.schema import INPUT_TYPE
-from lakefolio.model.entries import Entry, ItemPut, RunInputEdge, Snapshot, entry_from_row, snapshot_from_row
+from lakefolio.model.entries import (
+    Entry,
+    ItemPut,
+    RunInputEdge,
+    Snapshot,
+    entries_from_rows,
+    entry_from_row,
+    snapshot_from_row,
+)
 from lakefolio.model.totals import Size, Total, size_of
 from lakefolio.readmodels.commits import first_commit, last_commit, version_before, version_with
 from lakefolio.readmodels.keys import Key, whole
@@ -336,7 +344,7 @@ class Folded:
     def history(self, folio: str, item: str) -> list[Entry]:
         """See View."""
         rows = self._rows(ENTRIES, (folio, item))
-        return [entry_from_row(row) for row in rows.to_pylist() if not row[REMOVED]]
+        return entries_from_rows(rows.filter(pc.invert(rows.column(REMOVED))))
 
     def puts(self, folio: str, item: str) -> list[ItemPut]:
         """See View."""
