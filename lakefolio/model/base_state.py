@@ -12,13 +12,13 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from lakefolio.model.entries import Entry, ItemPut, RunInputEdge, Snapshot
+from lakefolio.model.entries import Entry, Journaled, RunInputEdge
 from lakefolio.model.totals import Size, Total
 
 __all__ = ["BaseState"]
 
 
-class BaseState(Protocol):
+class BaseState(Journaled, Protocol):
     """The journal up to ``version``. Immutable; its methods may read the store, and mean what those of State mean."""
 
     @property
@@ -56,28 +56,8 @@ class BaseState(Protocol):
         """Return every row that put an item of some names (folio, item), in the columns of ``entries``."""
         ...
 
-    def entry(self, folio: str, item: str) -> Entry | None:
-        """See StateView."""
-        ...
-
-    def live(self, folio: str, item: str) -> bool:
-        """See StateView."""
-        ...
-
     def known(self, folio: str, item: str) -> bool:
         """See State."""
-        ...
-
-    def history(self, folio: str, item: str) -> list[Entry]:
-        """See StateView."""
-        ...
-
-    def puts(self, folio: str, item: str) -> list[ItemPut]:
-        """See StateView."""
-        ...
-
-    def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
-        """See StateView."""
         ...
 
     def heads_of(self, folio: str, columns: tuple[str, ...] | None = None) -> pa.Table:
@@ -92,10 +72,6 @@ class BaseState(Protocol):
         """Say whether a folio has a live item that is none of some."""
         ...
 
-    def folios(self) -> list[str]:
-        """See StateView."""
-        ...
-
     def totals(self) -> dict[str, Total]:
         """Return what each folio holds that has a live item."""
         ...
@@ -106,10 +82,6 @@ class BaseState(Protocol):
 
     def newest_with(self, digest: str, kind: str) -> Entry | None:
         """Return the newest entry with a content, purged or not, or None."""
-        ...
-
-    def generation(self, blob_digest: str) -> int:
-        """See StateView."""
         ...
 
     @property
@@ -123,18 +95,6 @@ class BaseState(Protocol):
 
     def purge_of(self, blob_digest: str, generation: int) -> tuple[int, str | None] | None:
         """See State."""
-        ...
-
-    def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
-        """See StateView."""
-        ...
-
-    def snapshots(self, folio: str | None = None) -> list[Snapshot]:
-        """See StateView."""
-        ...
-
-    def metadata(self, kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
-        """See StateView."""
         ...
 
     def metadata_of_runs(self, run_ids: Collection[str]) -> dict[str, dict[str, str]]:

@@ -25,6 +25,7 @@ __all__ = [
     "Entry",
     "InputEdge",
     "ItemPut",
+    "Journaled",
     "RunInputEdge",
     "Snapshot",
     "StateView",
@@ -343,10 +344,8 @@ class ItemPut(NamedTuple):
     extra: str | None
 
 
-class StateView(Protocol):
-    """The questions that a state answers, committed or with pending changes laid over it."""
-
-    version: int
+class Journaled(Protocol):
+    """The questions that a state and the base that it stands on both answer."""
 
     def entry(self, folio: str, item: str) -> Entry | None:
         """Return the live head of an item (archived ones included), or None."""
@@ -356,40 +355,16 @@ class StateView(Protocol):
         """Say whether an item has a live head; cheaper than asking for it."""
         ...
 
-    def names(self, folio: str) -> list[str]:
-        """Return the live items of a folio in the order of their first addition."""
-        ...
-
-    def users(self, folio: str, item: str) -> list[tuple[str, str]]:
-        """Return the live items (folio, item) whose entries have an entry of an item as input, oldest entry first."""
-        ...
-
     def folios(self) -> list[str]:
         """Return the folios that have a live item, sorted."""
-        ...
-
-    def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
-        """Return some columns of the live entries of a folio, in the order of their items' first addition."""
-        ...
-
-    def content(self, digest: str, kind: str) -> Entry | None:
-        """Return an entry of the same kind and content identity whose stored object is not purged, or None."""
         ...
 
     def generation(self, blob_digest: str) -> int:
         """Return the generation under which content must be stored now (0 unless it was purged before)."""
         ...
 
-    def is_purged(self, stored: Stored | Entry) -> bool:
-        """Say whether the content of an entry, or of content to be put, was purged."""
-        ...
-
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
         """Return a live snapshot of exactly this scope, or None."""
-        ...
-
-    def entries(self, folio: str) -> list[Entry]:
-        """Return the live entries of a folio in the order of their first addition."""
         ...
 
     def entry_at(self, folio: str, item: str, version: int) -> Entry | None:
@@ -416,6 +391,36 @@ class StateView(Protocol):
             subject_id: Empty, the folio's name, or the run's id.
             version: Later changes do not count.
         """
+        ...
+
+
+class StateView(Journaled, Protocol):
+    """The questions that a state answers, committed or with pending changes laid over it."""
+
+    version: int
+
+    def names(self, folio: str) -> list[str]:
+        """Return the live items of a folio in the order of their first addition."""
+        ...
+
+    def users(self, folio: str, item: str) -> list[tuple[str, str]]:
+        """Return the live items (folio, item) whose entries have an entry of an item as input, oldest entry first."""
+        ...
+
+    def listing(self, folio: str, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+        """Return some columns of the live entries of a folio, in the order of their items' first addition."""
+        ...
+
+    def content(self, digest: str, kind: str) -> Entry | None:
+        """Return an entry of the same kind and content identity whose stored object is not purged, or None."""
+        ...
+
+    def is_purged(self, stored: Stored | Entry) -> bool:
+        """Say whether the content of an entry, or of content to be put, was purged."""
+        ...
+
+    def entries(self, folio: str) -> list[Entry]:
+        """Return the live entries of a folio in the order of their first addition."""
         ...
 
     def facts(self, kind: str, subject_id: str) -> Mapping[str, str]:

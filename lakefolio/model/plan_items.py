@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from lakefolio.errors import AlreadyExistsError, ConflictError, InvalidInputError, NotFoundError, nearest
@@ -152,8 +152,8 @@ def _carried(plan: Plan, change: Put) -> Put:
     )
 
 
-def put_again(plan: Plan, entry: Entry, reason: str, *, archived: bool) -> None:
-    """Make an entry that exists the head again, under its own id and with all that is said of it."""
+def put_again(plan: Plan, entry: Entry, reason: str) -> None:
+    """Make an entry the head of its name: one that exists, or one whose content exists and that says other things."""
     plan.put_row(
         entry.folio,
         entry.item,
@@ -162,40 +162,10 @@ def put_again(plan: Plan, entry: Entry, reason: str, *, archived: bool) -> None:
         entry_id=entry.entry_id,
         description=entry.description,
         tags=entry.tags,
-        archived=archived or None,
+        archived=entry.archived or None,
         inputs=list(entry.inputs) or None,
         facts=facts_of(entry.facts),
         extra=json_text(entry.extra),
-    )
-
-
-def _successor(
-    plan: Plan,
-    entry: Entry,
-    reason: str,
-    *,
-    folio: str,
-    item: str,
-    entry_id: str,
-    description: str | None,
-    tags: tuple[str, ...],
-    metadata: Mapping[str, str],
-    edges: Sequence[InputEdge],
-    archived: bool,
-    extra: Mapping[str, object],
-) -> None:
-    plan.put_row(
-        folio,
-        item,
-        reason,
-        plan.content_of(entry),
-        entry_id=entry_id,
-        description=description,
-        tags=tags,
-        archived=archived or None,
-        inputs=list(edges) or None,
-        facts=facts_of(metadata),
-        extra=json_text(extra),
     )
 
 
@@ -212,28 +182,24 @@ def plan_update(plan: Plan, change: Update) -> None:
                 folio=change.folio,
                 item=change.item,
             )
-    edges: Sequence[InputEdge] = entry.inputs
     if change.metadata is not KEEP:
         merged: dict[str, str | None] = {**metadata, **change.metadata}
         metadata = {key: value for key, value in merged.items() if value is not None}
         told = {key: value for key, value in metadata.items() if key in change.metadata}
         _check_fields(plan, change.folio, change.item, told)
+    inputs = entry.inputs
     if change.inputs is not KEEP:
-        edges = [plan.resolve(text, change.folio) for text in change.inputs]
-    _successor(
-        plan,
+        inputs = tuple(plan.resolve(text, change.folio) for text in change.inputs)
+    successor = replace(
         entry,
-        "update",
-        folio=change.folio,
-        item=change.item,
         entry_id=new_id(),
         description=entry.description if change.description is KEEP else change.description,
         tags=entry.tags if change.tags is KEEP else change.tags,
-        metadata=metadata,
-        edges=edges,
-        archived=entry.archived,
+        facts=metadata,
+        inputs=inputs,
         extra=entry.extra if change.version is None else {**entry.extra, "version": _relabelled(plan, change, entry)},
     )
+    put_again(plan, successor, "update")
 
 
 def _relabelled(plan: Plan, change: Update, entry: Entry) -> str:
@@ -289,20 +255,16 @@ def plan_copy(plan: Plan, change: CopyItem) -> None:
     if plan.check_free(change.folio, change.item, overwrite=change.overwrite):
         _check_name(plan, change.folio, change.item)
     plan.check_not_purged(change.source, "copied")
-    _successor(
-        plan,
+    copy = replace(
         change.source,
-        "copy",
         folio=change.folio,
         item=change.item,
         entry_id=change.entry_id,
-        description=change.source.description,
-        tags=change.source.tags,
-        metadata=_following(plan, change.folio, change.item, change.source.facts),
-        edges=change.source.inputs,
+        facts=_following(plan, change.folio, change.item, change.source.facts),
         archived=False,
         extra=_copied(plan, change),
     )
+    put_again(plan, copy, "copy")
 
 
 def _copied(plan: Plan, change: CopyItem) -> Mapping[str, object]:

@@ -105,7 +105,7 @@ def _restore_item(plan: Plan, folio: str, name: str, old: Entry | None, version:
         plan.delete(folio, name, "restore")
     elif new is None or (old.entry_id, old.archived) != (new.entry_id, new.archived):
         plan.check_not_purged(old, "restored")
-        put_again(plan, old, "restore", archived=old.archived)
+        put_again(plan, old, "restore")
 
 
 def _restore_words(plan: Plan, version: int, folio: str | None, folios: list[str]) -> None:

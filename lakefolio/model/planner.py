@@ -6,6 +6,7 @@ only if that state is still the newest (FORMAT.md, "Journal protocol"); otherwis
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from lakefolio.model.changes import (
@@ -63,7 +64,8 @@ def _add(plan: Plan, change: Change) -> None:
         case SetArchived():
             entry = plan.head(change.folio, change.item)
             if entry.archived != change.archived:
-                put_again(plan, entry, "archive" if change.archived else "unarchive", archived=change.archived)
+                reason = "archive" if change.archived else "unarchive"
+                put_again(plan, replace(entry, archived=change.archived), reason)
         case Annotate():
             plan_annotation(plan, change)
         case TakeSnapshot():
