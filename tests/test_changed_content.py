@@ -22,6 +22,7 @@ import torch
 
 import lakefolio as lf
 from lakefolio.errors import InvalidInputError
+from lakefolio.items.table_import import open_table_file
 
 ROWS = 200_000
 
@@ -273,6 +274,45 @@ def test_a_file_that_changes_before_it_is_written_is_refused(
             lake.folio("f").add("file", path)
     lake.folio("f").add("clean", b"a" * size)
     sound(lake, {"clean": b"a" * size})
+
+
+def _parquet(path: Path, value: int) -> None:
+    pq.write_table(pa.table({"x": pa.array([value] * ROWS)}), path, row_group_size=1_000, use_dictionary=False)
+
+
+TABLES: dict[str, Callable[[Path, int], object]] = {
+    "csv": lambda path, value: path.write_text("x\n" + f"{value}\n" * ROWS),
+    "parquet": _parquet,
+}
+
+
+def add_while(lake: lf.Lake, path: Path, change: Callable[[], object]) -> None:
+    with open_table_file(path, None, 100_000) as reader:
+        reader.read_next_batch()
+        change()
+        lake.folio("f").add("table", reader)
+
+
+@pytest.mark.parametrize("form", TABLES)
+def test_a_table_file_that_changes_while_it_is_read_is_refused(lake: lf.Lake, tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"data.{form}"
+    TABLES[form](path, 1)
+
+    def change() -> None:
+        TABLES[form](path, 2)
+        os.utime(path, ns=(0, 0))  # another time than before, however coarse the clock of files is
+
+    with pytest.raises(InvalidInputError, match="changed while it was being read"):
+        add_while(lake, path, change)
+    assert lake.version == 0
+
+
+def test_a_parquet_file_that_is_cut_off_while_it_is_read_is_one_error(lake: lf.Lake, tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    _parquet(path, 1)
+    with pytest.raises(InvalidInputError, match=r"changed while it was being read|can't be read as parquet"):
+        add_while(lake, path, lambda: os.truncate(path, 100))  # whoever maps the file is ended by SIGBUS
+    assert lake.version == 0
 
 
 def test_a_file_that_grows_all_the_time_is_refused_or_whole(lake: lf.Lake, tmp_path: Path) -> None:

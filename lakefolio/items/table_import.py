@@ -90,7 +90,8 @@ def open_table_file(
 
     Raises:
         LocalFileNotFoundError: The file does not exist (also a FileNotFoundError).
-        InvalidInputError: The format is unknown, or the file is not of it.
+        InvalidInputError: The format is unknown, or the file is not of it; kind ``file-changed`` after the last batch:
+            the file was written while it was read, so its rows may be of no state that it ever had.
     """
     if not path.is_file():
         raise LocalFileNotFoundError(
@@ -114,6 +115,21 @@ def open_table_file(
             hint="leave it out",
             path=str(path),
         )
+    before = _state(path)
+    with _opened_as(chosen, path, block_size, types, encoding, delimiter, table) as reader:
+        yield pa.RecordBatchReader.from_batches(reader.schema, _unchanged(reader, path, before))
+
+
+@contextmanager
+def _opened_as(
+    chosen: str,
+    path: Path,
+    block_size: int | None,
+    types: Types,
+    encoding: str | None,
+    delimiter: str | None,
+    table: str | None,
+) -> Iterator[Any]:
     if chosen in ("csv", "tsv"):
         by_tabs = delimiter is None and chosen == "tsv"
         between = "\t" if by_tabs else delimiter
@@ -137,6 +153,26 @@ def open_table_file(
         yield reader
 
 
+def _unchanged(batches: Iterable[pa.RecordBatch], path: Path, before: tuple[int, ...]) -> Iterator[pa.RecordBatch]:
+    yield from batches
+    if _state(path) != before:
+        raise InvalidInputError(
+            f"file {str(path)!r} changed while it was being read",
+            kind="file-changed",
+            hint="import it again when nothing writes to it",
+            path=str(path),
+        )
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what changes with each write to a file, and when another takes its place."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 @contextmanager
 def _open_parquet(path: Path) -> Iterator[Any]:
     import pyarrow.parquet as pq
@@ -149,8 +185,8 @@ def _open_parquet(path: Path) -> Iterator[Any]:
 
     with ExitStack() as opened:
         try:
-            file = opened.enter_context(pa.memory_map(str(path)) if path.stat().st_size else pa.OSFile(str(path)))
-            source = pq.ParquetFile(file)
+            # a map of the file would end the process with SIGBUS where another one truncates it
+            source = pq.ParquetFile(opened.enter_context(pa.OSFile(str(path))), buffer_size=_PIECE_BYTES)
             rows = safe_batch_rows(path, source)
             reader = pa.RecordBatchReader.from_batches(source.schema_arrow, batches())
         except (pa.ArrowException, OSError, MemoryError, ValueError, IndexError, KeyError, struct.error) as exc:
