@@ -35,8 +35,10 @@ __all__ = [
     "StorageError",
     "UnsupportedTypeError",
     "UntrustedContentError",
+    "brief",
     "nearest",
     "one_line",
+    "type_name",
 ]
 
 _WRITTEN = frozenset({"sql", "query", "command"})
@@ -244,6 +246,16 @@ def one_line(text: str, limit: int) -> str:
         return text
     kept = limit - 1
     return f"{text[: kept - kept // 3]}…{text[len(text) - kept // 3 :]}"
+
+
+def brief(exc: BaseException | None, limit: int = 160) -> str:
+    """Return what an error of other code says, for a message: the beginning of its first line, else its type."""
+    return (str(exc).splitlines() or [type(exc).__name__])[0][:limit]
+
+
+def type_name(obj: object) -> str:
+    """Return the type of an object as a message names it: ``pandas.core.frame.DataFrame``."""
+    return f"{type(obj).__module__}.{type(obj).__qualname__}"
 
 
 def nearest(name: str, candidates: Iterable[str], *, limit: int = 3) -> str | None:

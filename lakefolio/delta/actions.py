@@ -23,7 +23,7 @@ from lakefolio.errors import FormatError
 from lakefolio.format.arrow_rows import bounds_of, check_rows, rows_of, to_micros
 from lakefolio.format.checked_json import flag, listed, mapped, need, number, optional, strings, text, texts
 
-__all__ = ["DataFile", "LogEntry", "Total", "brief", "quoted_path"]
+__all__ = ["DataFile", "LogEntry", "Total", "quoted_path"]
 
 _LEVELS = (50, 2_500, 125_000)
 _FULL_BYTES = 32 << 20
@@ -295,8 +295,3 @@ def check_protocol(protocol: object, table: str) -> None:
             hint="another tool upgraded the table; use a newer lakefolio",
             table=table,
         )
-
-
-def brief(exc: Exception) -> str:
-    """Return the first line of an error's message."""
-    return (str(exc).splitlines() or [type(exc).__name__])[0][:120]

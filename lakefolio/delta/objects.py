@@ -18,7 +18,6 @@ from lakefolio.delta.actions import (
     DataFile,
     LogEntry,
     Total,
-    brief,
     check_protocol,
     file_of,
     is_data_change,
@@ -29,7 +28,7 @@ from lakefolio.delta.actions import (
     versions_of,
 )
 from lakefolio.delta.parquet_rows import from_parquet
-from lakefolio.errors import IntegrityError
+from lakefolio.errors import IntegrityError, brief
 from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.checked_json import mapped, texts
 from lakefolio.format.layout import check_key, log_key, log_prefix, log_version, table_prefix

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lakefolio.delta.actions import DataFile, brief
+from lakefolio.delta.actions import DataFile
 from lakefolio.delta.parquet_rows import fitted
-from lakefolio.errors import NotFoundError
+from lakefolio.errors import NotFoundError, brief
 from lakefolio.format.layout import check_key, table_prefix
 
 if TYPE_CHECKING:

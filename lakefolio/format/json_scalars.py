@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from lakefolio.errors import InvalidInputError, UnsupportedTypeError
+from lakefolio.errors import InvalidInputError, UnsupportedTypeError, type_name
 from lakefolio.process.imports import imported
 
 __all__ = [
@@ -158,7 +158,7 @@ def _numpy_value(obj: object, path: str) -> dict[str, object] | None:
         if numpy is not None and isinstance(obj, numpy.generic):
             return _numpy_scalar(obj, path)
         raise InvalidInputError(
-            f"the value at {short_path(path)} is a {type(obj).__module__}.{type(obj).__qualname__}",
+            f"the value at {short_path(path)} is a {type_name(obj)}",
             kind="array-in-json",
             hint="add arrays and tables as items of their own"
             + (", or use .tolist() if it is small" if hasattr(obj, "tolist") else ""),

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.errors import AlreadyExistsError, InvalidInputError, UnsupportedTypeError, nearest
+from lakefolio.errors import AlreadyExistsError, InvalidInputError, UnsupportedTypeError, nearest, type_name
 
 if TYPE_CHECKING:
     from lakefolio.items.handler import Handler
@@ -78,7 +78,7 @@ def handler_for(obj: object) -> Handler:
     for handler in (*_registered.values(), *_entry_points()):
         if _accepts(handler, obj):
             return handler
-    name = f"{type(obj).__module__}.{type(obj).__qualname__}"
+    name = type_name(obj)
     instead = f"lakefolio stores {_SUPPORTED}"
     if isinstance(obj, Iterator):
         instead = "add a list or a table of what it yields"

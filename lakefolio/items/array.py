@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
+from lakefolio.errors import IntegrityError, InvalidInputError, type_name
 from lakefolio.items import npy
 from lakefolio.items.dtype_extras import extras_of, with_extras, without_metadata
-from lakefolio.items.handler import Buffers, Encoded, Payload, Source
+from lakefolio.items.handler import Buffers, Encoded, Payload, Source, unexpected
 
 __all__ = ["ArrayHandler"]
 
@@ -42,12 +42,7 @@ class ArrayHandler:
             UnsupportedTypeError: If ``obj`` is no array, or of a dtype that .npy can't hold.
         """
         if not isinstance(obj, (np.ndarray, np.generic)):
-            name = f"{type(obj).__module__}.{type(obj).__qualname__}"
-            raise UnsupportedTypeError(
-                f"expected a numpy array, got a {name}",
-                hint="use add_data, which stores it as its own type",
-                type=name,
-            )
+            raise unexpected(obj, "a numpy array", "use add_data, which stores it as its own type")
         _check_class(obj)
         _check_dtype(np.asarray(obj).dtype)
         if npy.grows(obj.dtype, obj.size) or (not obj.dtype.itemsize and obj.size > npy.MOST_EMPTY):
@@ -118,13 +113,12 @@ class ArrayHandler:
 
 def _check_class(obj: object) -> None:
     """Refuse arrays of other classes, which hold more than their numbers (units, say) and would come back without."""
-    kind = type(obj)
-    if isinstance(obj, np.generic) or kind in _KNOWN:
+    if isinstance(obj, np.generic) or type(obj) in _KNOWN:
         if not (isinstance(obj, np.ma.MaskedArray) and obj.hardmask):
             return
         name, problem, hint = "numpy.ma.MaskedArray", "its hard mask", "use .soften_mask() first"
     else:
-        name, problem = f"{kind.__module__}.{kind.__qualname__}", "its class"
+        name, problem = type_name(obj), "its class"
         hint = "use numpy.asarray(x) and note its other attributes, such as units, as metadata"
     raise InvalidInputError(
         f"the array is a {name}, and {problem} would not come back", kind="array-subclass", hint=hint, type=name

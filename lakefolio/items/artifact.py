@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
-from lakefolio.errors import InvalidInputError, LocalFileNotFoundError, UnsupportedTypeError
-from lakefolio.items.handler import Buffers, Encoded, FilePayload, Source
+from lakefolio.errors import InvalidInputError, LocalFileNotFoundError
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Source, unexpected
 from lakefolio.process.places import absolute_path, printable, working_directory
 
 __all__ = ["ArtifactHandler", "existing_path"]
@@ -74,12 +74,7 @@ class ArtifactHandler:
             if filename:
                 details["filename"] = filename
         else:
-            type_name = f"{type(obj).__module__}.{type(obj).__qualname__}"
-            raise UnsupportedTypeError(
-                f"expected bytes or the path of a file, got a {type_name}",
-                hint="add_data stores other objects",
-                type=type_name,
-            )
+            raise unexpected(obj, "bytes or the path of a file", "add_data stores other objects")
         return Encoded(
             kind=self.kind,
             format="file",

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError
+from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError, brief
 from lakefolio.format.parquet_columns import has_floats
 from lakefolio.items.arrow_nested import children, rebuilt
 from lakefolio.items.optional_imports import need
@@ -147,13 +147,13 @@ def checked(
             if not is_failure(exc):
                 raise
             raise UnsupportedTypeError(
-                f"{library} can't hold column {field.name!r} of the type {field.type}: {_first_line(exc)}",
+                f"{library} can't hold column {field.name!r} of the type {field.type}: {brief(exc)}",
                 kind="unsupported-column",
                 hint=hint,
                 column=field.name,
             ) from exc
     raise UnsupportedTypeError(
-        f"{library} can't hold this table: {_first_line(failed)}", kind="unsupported-column", hint=hint
+        f"{library} can't hold this table: {brief(failed)}", kind="unsupported-column", hint=hint
     ) from failed
 
 
@@ -162,10 +162,6 @@ def is_failure(exc: BaseException) -> bool:
     if isinstance(exc, (LakefolioError, MemoryError)):
         return False
     return isinstance(exc, Exception) or type(exc).__name__ == "PanicException"
-
-
-def _first_line(exc: BaseException) -> str:
-    return (str(exc).splitlines() or [type(exc).__name__])[0]
 
 
 def _for_polars(table: pa.Table) -> pa.Table:

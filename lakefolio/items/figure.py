@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
-from lakefolio.items.handler import Buffers, Encoded, Source
+from lakefolio.items.handler import Buffers, Encoded, Source, unexpected
 from lakefolio.items.optional_imports import need
 from lakefolio.items.picture import MAX_PIXELS, Picture, checked_png, svg_size
 from lakefolio.process.imports import imported
@@ -72,8 +72,7 @@ class FigureHandler:
                 return _pillow(obj)
             case "lakefolio":
                 return _encoded(obj.data, obj.media_type, dict(obj.details))
-        name = f"{type(obj).__module__}.{type(obj).__qualname__}"
-        raise UnsupportedTypeError(f"expected a figure, got a {name}", hint="use add, which stores it as it is")
+        raise unexpected(obj, "a figure", "use add, which stores it as it is")
 
     def decode(self, source: Source, details: Mapping[str, object], *, as_: str | None = None) -> Any:
         """Return the figure: an image as an image, plotly and altair as theirs, all else as a picture.

@@ -14,9 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Protocol, TypeVar
 
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, UnsupportedTypeError, type_name
 
-__all__ = ["Buffers", "Encoded", "FilePayload", "Handler", "Payload", "Source", "changed", "discard", "is_read_once"]
+__all__ = [
+    "Buffers",
+    "Encoded",
+    "FilePayload",
+    "Handler",
+    "Payload",
+    "Source",
+    "changed",
+    "discard",
+    "is_read_once",
+    "unexpected",
+]
 
 T = TypeVar("T")
 
@@ -77,6 +88,12 @@ def changed(what: str, **objects: object) -> InvalidInputError:
         hint="add it again when nothing changes it, or add a copy",
         **objects,
     )
+
+
+def unexpected(obj: object, expected: str, hint: str | None = None) -> UnsupportedTypeError:
+    """Make the error for an object that a handler is given by name and does not store."""
+    name = type_name(obj)
+    return UnsupportedTypeError(f"expected {expected}, got a {name}", hint=hint, type=name)
 
 
 def is_read_once(value: object) -> bool:

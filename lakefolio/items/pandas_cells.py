@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, brief
 from lakefolio.format.json_decode import zone_of
 from lakefolio.format.json_scalars import name_of_zone
 
@@ -66,9 +66,8 @@ def cells_of(values: Any, where: str, name: str) -> Cells:
     except InvalidInputError:
         raise
     except Exception as exc:  # Arrow, pandas and the values themselves may raise anything
-        reason = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise InvalidInputError(
-            f"{where} of dtype {values.dtype} can't be stored: {reason[:200]}",
+            f"{where} of dtype {values.dtype} can't be stored: {brief(exc)}",
             kind="unsupported-column",
             hint="convert it to a plain dtype with .astype first",
             column=name,

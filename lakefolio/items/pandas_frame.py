@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, type_name
 from lakefolio.format.json_decode import decode
 from lakefolio.format.json_encode import encode
 from lakefolio.items import arrow_ipc
@@ -57,7 +57,7 @@ def to_arrow(obj: Any) -> tuple[pa.Table, dict[str, Any]]:
 
     series = isinstance(obj, pd.Series)
     if type(obj) not in (pd.DataFrame, pd.Series):
-        kind = f"{type(obj).__module__}.{type(obj).__qualname__}"
+        kind = type_name(obj)
         raise InvalidInputError(
             f"the table is a {kind}, of which only the frame would come back",
             kind="frame-subclass",

@@ -25,6 +25,8 @@ from lakefolio.errors import (
     LakefolioError,
     UnsupportedTypeError,
     UntrustedContentError,
+    brief,
+    type_name,
 )
 from lakefolio.format.json_decode import is_trusted, trusted_names
 from lakefolio.format.json_encode import encode
@@ -79,8 +81,6 @@ class SklearnHandler:
                 ``type`` name the part that is at fault.
         """
         skops = need("skops.io", "storing a model")
-        kind = type(obj)
-        name = f"{kind.__module__}.{kind.__qualname__}"
         if isinstance(obj, type):
             raise UnsupportedTypeError(
                 f"expected an estimator, got the class {obj.__qualname__}", hint="make an instance of it"
@@ -88,13 +88,13 @@ class SklearnHandler:
         try:
             data = skops.dumps(obj)
         except Exception as exc:  # skops and the model's own classes may raise anything
-            reason = f"can't be written: {str(exc).splitlines()[0] if str(exc) else type(exc).__name__}"
+            reason = f"can't be written: {brief(exc)}"
             raise refusal(obj, culprit(obj), reason) from exc
         content, schema = _reproducible(data, obj)
         check_comes_back(obj, content, schema)
         details: dict[str, object] = {
-            "class": name,
-            "model_type": kind.__name__,
+            "class": type_name(obj),
+            "model_type": type(obj).__name__,
             "params": _params(obj),
             "versions": {
                 one: found.__version__ for one in ("sklearn", "skops") if (found := imported(one)) is not None
@@ -207,9 +207,8 @@ def _check_findable(node: Mapping[str, object], obj: object) -> None:
     if module == "builtins" or known is None or hasattr(known, wanted.partition(".")[0]):
         return
     path = next((part.path for part in walk(obj) if _is_named(part.value, module, wanted)), "")
-    kind = type(obj)
     raise InvalidInputError(
-        f"this {kind.__module__}.{kind.__qualname__} holds {module}.{wanted}{f' at {path}' if path else ''}, which "
+        f"this {type_name(obj)} holds {module}.{wanted}{f' at {path}' if path else ''}, which "
         "can't be found again by that name",
         kind="unreachable-class",
         hint="define functions and classes at the top of a module, not as a lambda or inside a function",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lakefolio.errors import IntegrityError, UnsupportedTypeError
+from lakefolio.errors import IntegrityError, UnsupportedTypeError, brief
 from lakefolio.items.round_trip import Part, first_difference, how_to_rebuild, parts_of, walk
 from lakefolio.items.sklearn_checks import check_model
 
@@ -39,7 +39,7 @@ def check_comes_back(obj: object, content: bytes, schema: Mapping[str, object]) 
     try:
         back = skops.loads(content, trusted=skops.get_untrusted_types(data=content))
     except Exception as exc:  # skops and the model's own classes may raise anything
-        raise refusal(obj, culprit(obj), f"can't be read back: {_first_line(exc)}") from exc
+        raise refusal(obj, culprit(obj), f"can't be read back: {brief(exc)}") from exc
     found = first_difference(obj, back)
     if found is not None:
         raise refusal(obj, *found)
@@ -137,7 +137,3 @@ def _built_by_new(obj: object) -> bool:
 
 def _name(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _first_line(exc: BaseException) -> str:
-    return str(exc).splitlines()[0] if str(exc) else type(exc).__name__

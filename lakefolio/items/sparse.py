@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
+from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.items import npy
 from lakefolio.items.dtype_extras import extras_of
-from lakefolio.items.handler import Encoded, Source
+from lakefolio.items.handler import Encoded, Source, unexpected
 from lakefolio.items.optional_imports import need
 from lakefolio.process.imports import imported
 
@@ -41,7 +41,7 @@ class SparseHandler:
             InvalidInputError: If its values are Python objects, or their dtype has metadata.
         """
         if not self.accepts(obj):
-            raise UnsupportedTypeError(f"expected a scipy sparse matrix, got a {type(obj).__qualname__}")
+            raise unexpected(obj, "a scipy sparse matrix")
         if obj.dtype.hasobject or not obj.ndim:
             raise InvalidInputError(
                 f"a sparse matrix of dtype {obj.dtype} holds Python objects, which would need pickle",

@@ -18,7 +18,7 @@ from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, 
 from lakefolio.format.table_digest import table_digest
 from lakefolio.items import pandas_frame, parquet
 from lakefolio.items.conversions import from_polars, polars_scans, to_pandas, to_polars
-from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed, unexpected
 from lakefolio.items.optional_imports import need
 from lakefolio.items.pandas_frame import with_texts
 from lakefolio.items.parquet_types import check_schema, memory_bytes
@@ -67,12 +67,7 @@ class TableHandler:
         """
         library = _library(obj) or ("arrow" if _is_stream(obj) else None)
         if library is None:
-            name = f"{type(obj).__module__}.{type(obj).__qualname__}"
-            raise UnsupportedTypeError(
-                f"expected a pandas, polars or pyarrow table, got a {name}",
-                hint="add_data stores other objects",
-                type=name,
-            )
+            raise unexpected(obj, "a pandas, polars or pyarrow table", "add_data stores other objects")
         if library == "pandas":
             table, facts = pandas_frame.to_arrow(obj)
             return self._whole(table, facts, pandas_frame.footer(obj, table), scratch)

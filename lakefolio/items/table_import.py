@@ -203,7 +203,7 @@ def _unreadable(path: Path, table_format: str, exc: BaseException) -> InvalidInp
     elif table_format == "csv" and "Expected" in str(exc):
         hint = "all lines need as many cells as the first; name the delimiter if it is another, such as ';'"
     return InvalidInputError(
-        f"file {str(path)!r} can't be read as {table_format}: {' '.join(str(exc).split())}",
+        f"file {str(path)!r} can't be read as {table_format}: {exc}",
         kind="bad-table-file",
         hint=hint,
         path=str(path),

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
+from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.json_decode import zone_of
 from lakefolio.format.json_scalars import name_of_zone
-from lakefolio.items.handler import Buffers, Encoded, Source
+from lakefolio.items.handler import Buffers, Encoded, Source, unexpected
 from lakefolio.items.optional_imports import need
 from lakefolio.process.imports import imported
 
@@ -119,9 +119,5 @@ def _moment(obj: object) -> tuple[Any, str | float | None]:
                 kind="bad-timestamp",
                 hint="give seconds, not milliseconds, between the years 1 and 9999",
             ) from exc
-    name = f"{type(obj).__module__}.{type(obj).__qualname__}"
-    raise UnsupportedTypeError(
-        f"expected a datetime with time zone or a number of seconds since 1970, got a {name}",
-        hint="datetime.fromisoformat reads a text",
-        type=name,
-    )
+    expected = "a datetime with time zone or a number of seconds since 1970"
+    raise unexpected(obj, expected, "datetime.fromisoformat reads a text")

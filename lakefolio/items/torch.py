@@ -18,10 +18,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from lakefolio.errors import IntegrityError, InvalidInputError, UnsupportedTypeError
+from lakefolio.errors import IntegrityError, InvalidInputError, brief, type_name
 from lakefolio.format.json_decode import decode, trusted_names
 from lakefolio.format.json_encode import encode
-from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed
+from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Source, changed, unexpected
 from lakefolio.items.optional_imports import need
 from lakefolio.items.torch_attributes import other_attribute
 from lakefolio.items.torch_classes import class_of, source_of
@@ -99,8 +99,7 @@ class TorchHandler:
             details |= {"object": "state_dict"}
             state = dict(obj)  # in one step, so that no other thread changes its names meanwhile
         else:
-            name = f"{type(obj).__module__}.{type(obj).__qualname__}"
-            raise UnsupportedTypeError(f"expected a torch module or state dict, got a {name}", type=name)
+            raise unexpected(obj, "a torch module or state dict")
         if hyperparameters is not None:
             details["hyperparameters"] = encode(dict(hyperparameters))
         for name, value in state.items():
@@ -193,7 +192,7 @@ class TorchHandler:
         except Exception as exc:  # the user's own constructor may raise anything
             raise InvalidInputError(
                 f"{getattr(made_by, '__qualname__', made_by)} with the arguments {sorted(arguments)} doesn't give "
-                f"the module that was stored: {str(exc).splitlines()[0] if str(exc) else type(exc).__name__}",
+                f"the module that was stored: {brief(exc)}",
                 kind="model-mismatch",
                 hint="pass init_args=…, another model_class=…, or reconstruct=False for the state dict",
             ) from exc
@@ -217,7 +216,7 @@ def _made_alike(module: object, state: Mapping[str, object], init_args: Any) -> 
                 "or add the state_dict() of the module"
             )
     except Exception as exc:  # a constructor may raise anything
-        problem = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        problem = brief(exc)
     if problem is not None:
         given = f"the arguments {names}" if names else "no arguments"
         raise InvalidInputError(
@@ -293,7 +292,7 @@ def _check_tensor(name: object, value: object) -> None:
     elif name == "__metadata__":
         problem = "safetensors keeps that name for itself"
     elif not isinstance(value, torch.Tensor):
-        problem = f"it is a {type(value).__module__}.{type(value).__qualname__}, expected a tensor"
+        problem = f"it is a {type_name(value)}, expected a tensor"
     elif torch.nn.parameter.is_lazy(value):
         problem = "it has no shape before the module was called"
     elif value.is_nested:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lakefolio.content.byte_files import RangeFile, piece_file
-from lakefolio.delta.actions import brief
 from lakefolio.delta.parquet_rows import fitted
-from lakefolio.errors import IntegrityError, NotFoundError
+from lakefolio.errors import IntegrityError, NotFoundError, brief
 from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import table_prefix

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from lakefolio.content.local_files import Immutable, LocalFiles
-from lakefolio.delta.actions import brief
 from lakefolio.delta.parquet_rows import fitted
+from lakefolio.errors import brief
 from lakefolio.format.arrow_rows import no_rows
 from lakefolio.format.layout import check_key, table_prefix
 

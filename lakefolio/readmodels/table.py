@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.delta.actions import DataFile, Total, brief
+from lakefolio.delta.actions import DataFile, Total
 from lakefolio.delta.checkpoint import to_checkpoint, to_pointer
 from lakefolio.delta.seal import Seals
 from lakefolio.delta.table import creation, removal
-from lakefolio.errors import AlreadyExistsError, IntegrityError
+from lakefolio.errors import AlreadyExistsError, IntegrityError, brief
 from lakefolio.format.layout import (
     check_key,
     checkpoint_name,

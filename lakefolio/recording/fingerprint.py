@@ -33,11 +33,12 @@ from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, Final
 
+from lakefolio.errors import type_name
 from lakefolio.items.handler import is_read_once
 from lakefolio.recording.call_arguments import is_data
 from lakefolio.recording.code_objects import code_globals, code_imports, code_names, code_parts, code_texts
 from lakefolio.recording.own_code import LIBRARY, OwnCode, cell_content, is_own_package
-from lakefolio.recording.plain_values import digest_of_plain, is_plain, key_text, sha256_of, type_name
+from lakefolio.recording.plain_values import digest_of_plain, is_plain, key_text, sha256_of
 from lakefolio.runs.given_data import digest_of_object
 from lakefolio.session.session import Session
 

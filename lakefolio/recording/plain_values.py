@@ -5,16 +5,12 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
+from lakefolio.errors import type_name
 from lakefolio.format import json_encode
 
-__all__ = ["digest_of_plain", "is_plain", "key_text", "sha256_of", "type_name"]
+__all__ = ["digest_of_plain", "is_plain", "key_text", "sha256_of"]
 
 _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes)
-
-
-def type_name(value: object) -> str:
-    """Return the module and name of the type of a value."""
-    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def key_text(key: object) -> str:

@@ -21,7 +21,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.errors import InvalidInputError, nearest, one_line
+from lakefolio.errors import InvalidInputError, brief, nearest, one_line
 
 __all__ = ["Condition", "column_text", "computed", "condition", "condition_errors", "value_text"]
 
@@ -154,9 +154,8 @@ def condition_errors(text: str | None) -> Iterator[None]:
     except pa.ArrowInvalid as exc:
         if text is None:
             raise
-        reason = (str(exc).splitlines() or ["?"])[0][:160]
         raise InvalidInputError(
-            f"condition {one_line(text, 100)!r} can't be computed of the rows: {reason}",
+            f"condition {one_line(text, 100)!r} can't be computed of the rows: {brief(exc)}",
             kind="bad-condition",
             condition=text,
         ) from exc
@@ -184,7 +183,7 @@ def condition(text: object, schema: pa.Schema) -> Condition:
     except (pa.ArrowException, ValueError, TypeError, OverflowError, decimal.InvalidOperation) as exc:
         if isinstance(exc, InvalidInputError):
             raise
-        raise parser.bad((str(exc).splitlines() or ["it can't be computed"])[0][:160]) from exc
+        raise parser.bad(brief(exc)) from exc
     if not pa.types.is_boolean(kind):
         raise parser.bad(f"it is a value of type {kind}, not true or false")
     return Condition(text, expression, tuple(dict.fromkeys(parser.columns)))

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from lakefolio.content.file_cache import file_cache
 from lakefolio.content.local_files import Immutable, LocalFiles
-from lakefolio.errors import IntegrityError, NotFoundError
+from lakefolio.errors import IntegrityError, NotFoundError, brief
 from lakefolio.format.layout import data_file_path
 from lakefolio.format.parquet_columns import bounded_columns
 from lakefolio.process.clock import now_ms
@@ -189,7 +189,7 @@ class DataFiles:
         try:
             rows = _read(self._opened(file), wanted, threads=file.size_bytes > _IN_MEMORY)
         except (pa.ArrowException, OSError, ValueError, KeyError) as exc:
-            raise self._damaged(file, (str(exc).splitlines() or ["?"])[0][:100]) from exc
+            raise self._damaged(file, brief(exc)) from exc
         if file.row_count is not None and rows.num_rows != file.row_count:
             raise self._damaged(file, f"has {rows.num_rows} rows, expected {file.row_count}")
         return rows

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from lakefolio.delta.checkpoint import ADD, METADATA, REMOVE
 from lakefolio.delta.seal import Seals
-from lakefolio.errors import FormatError, IntegrityError, LakefolioError, NotFoundError
+from lakefolio.errors import FormatError, IntegrityError, LakefolioError, NotFoundError, brief
 from lakefolio.format.checked_json import mapped, number, strings
 from lakefolio.format.layout import checkpoint_name, checkpoint_version, log_name, log_version
 from lakefolio.process.clock import now_ms
@@ -143,7 +143,7 @@ class RecordLog:
             return actions
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, FormatError) as exc:
             raise IntegrityError(
-                f"log entry {version} of {self.prefix} can't be believed: {(str(exc).splitlines() or ['?'])[0][:120]}",
+                f"log entry {version} of {self.prefix} can't be believed: {brief(exc)}",
                 kind="bad-log",
                 hint="it was damaged, or the store gave another object's bytes: try again, or repair from a copy",
                 key=self.key(version),

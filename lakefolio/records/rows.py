@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakefolio.errors import InvalidInputError, UnsupportedTypeError, nearest
+from lakefolio.errors import InvalidInputError, UnsupportedTypeError, brief, nearest
 from lakefolio.format.table_digest import table_digest
 from lakefolio.process.imports import imported
 from lakefolio.records.cells import rows_of_mapping, table_of_dicts
@@ -49,8 +49,7 @@ def as_tables(rows: object, schema: TableSchema, name: str) -> Iterator[pa.Table
         try:
             rows = pa.Table.from_pandas(rows.reset_index(level=named) if named else rows, preserve_index=False)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as exc:
-            reason = (str(exc).splitlines() or ["?"])[0]
-            raise InvalidInputError(f"the frame for {name!r} can't be read: {reason}", kind="invalid-rows") from exc
+            raise InvalidInputError(f"the frame for {name!r} can't be read: {brief(exc)}", kind="invalid-rows") from exc
     if isinstance(rows, pa.RecordBatch):
         rows = pa.Table.from_batches([rows])
     if isinstance(rows, Mapping):
@@ -73,8 +72,7 @@ def _of_arrow(rows: object, name: str) -> Iterator[pa.Table]:
             batch.validate(full=True)  # text that is none would be stored, and fail whoever reads it
             yield from (batch.slice(at, _PART_ROWS) for at in range(0, max(1, batch.num_rows), _PART_ROWS))
     except pa.ArrowException as exc:
-        reason = (str(exc).splitlines() or ["?"])[0]
-        raise InvalidInputError(f"the rows for {name!r} can't be read: {reason}", kind="invalid-rows") from exc
+        raise InvalidInputError(f"the rows for {name!r} can't be read: {brief(exc)}", kind="invalid-rows") from exc
 
 
 def _table(batch: pa.RecordBatch) -> pa.Table:
@@ -229,8 +227,9 @@ def check_rows(rows: pa.Table, schema: TableSchema, name: str, first: int = 0) -
         try:
             holds = computed(rows, wanted)
         except pa.ArrowException as exc:
-            reason = (str(exc).splitlines() or ["?"])[0][:120]
-            raise InvalidInputError(f"the checks of {name!r} can't be computed: {reason}", kind="invalid-rows") from exc
+            raise InvalidInputError(
+                f"the checks of {name!r} can't be computed: {brief(exc)}", kind="invalid-rows"
+            ) from exc
         for check, condition in conditions.items():
             broken = pc.invert(holds.column(check)).fill_null(fill_value=True)
             if pc.any(broken).as_py():

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from lakefolio.delta.actions import quoted_path
-from lakefolio.errors import FormatError, IntegrityError, LakefolioError
+from lakefolio.errors import FormatError, IntegrityError, LakefolioError, brief
 from lakefolio.format.checked_json import mapped, number, optional, strings, text, texts
 from lakefolio.records.schema import TableSchema
 
@@ -145,7 +145,7 @@ class TableState:
             return self._after(version, actions)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, FormatError) as exc:
             raise IntegrityError(
-                f"log entry {version} of {within} can't be read: {(str(exc).splitlines() or ['?'])[0][:120]}",
+                f"log entry {version} of {within} can't be read: {brief(exc)}",
                 kind="bad-log",
                 hint="another tool damaged it, or writes what this library does not know",
                 key=within,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lakefolio.errors import InvalidInputError
+from lakefolio.errors import InvalidInputError, brief
 from lakefolio.views.arrow_relation import relation_of
 from lakefolio.views.bounded_json import shallow as bounded
 
@@ -88,7 +88,7 @@ def _readable(name: str, content: Any) -> Any:
             try:
                 column = content.column(number).cast(wanted)
             except (pa.ArrowException, OverflowError) as exc:
-                reason = f"of the type {field.type} holds what DuckDB can't: {str(exc).splitlines()[0]}"
+                reason = f"of the type {field.type} holds what DuckDB can't: {brief(exc)}"
             else:
                 content = content.set_column(number, field.with_type(wanted), column)
         if reason:

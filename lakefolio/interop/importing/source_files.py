@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from lakefolio.errors import IntegrityError, InvalidInputError, LocalFileNotFoundError
+from lakefolio.errors import IntegrityError, InvalidInputError, LocalFileNotFoundError, brief
 from lakefolio.process.places import LAKE_MARKER
 
 __all__ = ["SourceFolder", "digest_of", "is_lake", "plain_yaml", "source_path"]
@@ -165,7 +165,7 @@ def plain_yaml(text: str) -> object:
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
         if isinstance(exc, InvalidInputError):
             raise
-        raise InvalidInputError(f"it is no YAML: {(str(exc).splitlines() or [''])[0]}", kind="bad-source") from exc
+        raise InvalidInputError(f"it is no YAML: {brief(exc)}", kind="bad-source") from exc
 
 
 def is_lake(path: Path) -> bool:
