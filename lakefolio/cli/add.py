@@ -231,7 +231,7 @@ def _store(folio: Folio, name: str, source: Path, kind: str, annotations: dict[s
     if kind == "array":
         folio.add_numpy(name, _array(source), **annotations)
     elif kind == "json":
-        from lakefolio.items.json_import import read_json_file
+        from lakefolio.items.table_json import read_json_file
 
         data = read_json_file(source)
         _notice_path(name, data)
@@ -282,7 +282,7 @@ def _array(source: Path) -> Any:
         return np.load(source, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as exc:
         raise InvalidInputError(
-            f"{source.name!r} can't be read as an .npy file: {' '.join(str(exc).split())}",
+            f"{source.name!r} can't be read as an .npy file: {exc}",
             kind="bad-file",
             hint="give --as artifact to keep it as it is",
             path=str(source),

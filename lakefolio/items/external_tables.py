@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError, one_line
+from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError, brief, one_line
 from lakefolio.format.table_formats import SCANNED, format_of
 from lakefolio.items.conversions import lazy_frame, to_pandas, to_polars
 from lakefolio.items.optional_imports import need
-from lakefolio.items.pandas_options import check_options
+from lakefolio.process.keywords import nearest
 
 __all__ = ["read"]
 
 _FORMATS: Final = (*SCANNED, "delta")
+_CSV_OPTIONS: Final = frozenset(
+    """
+    cache_dates comment compression date_format dayfirst decimal delimiter dialect doublequote dtype dtype_backend
+    encoding encoding_errors engine escapechar false_values float_precision header index_col keep_default_na
+    lineterminator low_memory na_filter na_values names nrows on_bad_lines parse_dates quotechar quoting sep
+    skip_blank_lines skipfooter skipinitialspace skiprows thousands true_values types
+    """.split()  # noqa: SIM905 - a list of them would take forty lines
+)
+_PARQUET_OPTIONS: Final = frozenset(("dtype_backend", "filters"))
+"""What says how pandas reads a text: nothing that opens something else (``storage_options``, ``filesystem``), runs code
+(``converters``) or gives back no frame (``chunksize``)."""
 
 
 def read(
@@ -28,9 +40,9 @@ def read(
         as_: ``pandas``, ``polars``, ``arrow`` or ``lazy``; by default pandas where it is installed, else
             Arrow.
         columns: Only these columns.
-        **options: For the reader of pandas, if a frame is asked for of one Parquet or CSV file: those that
-            ``pandas_options`` lists. Of CSV also, whatever is asked for, ``types``, ``encoding`` and ``delimiter``, as
-            ``import_table`` takes them.
+        **options: For the reader of pandas, if a frame is asked for of one Parquet or CSV file: those of
+            ``_PARQUET_OPTIONS`` and ``_CSV_OPTIONS``. Of CSV also, whatever is asked for, ``types``, ``encoding`` and
+            ``delimiter``, as ``import_table`` takes them.
 
     Raises:
         UnsupportedTypeError: If the format is none of these, or the library can't hold a column.
@@ -64,7 +76,7 @@ def read(
         raise
     except (pa.ArrowException, ValueError, OSError, KeyError) as exc:
         raise InvalidInputError(
-            f"{str(path)!r} can't be read as {format}: {(str(exc).splitlines() or [''])[0][:160]}",
+            f"{str(path)!r} can't be read as {format}: {brief(exc)}",
             kind="bad-table-file",
             hint="give format= when you register it",
             path=str(path),
@@ -128,7 +140,7 @@ def _lazy(path: Path, format: str, columns: list[str] | None) -> Any:
 def _by_pandas(path: Path, format: str, columns: list[str] | None, options: dict[str, object]) -> object:
     import pandas as pd
 
-    check_options(format, options)
+    _check_options(format, options)
     given = dict(options)
     try:
         if format == "parquet":
@@ -138,7 +150,7 @@ def _by_pandas(path: Path, format: str, columns: list[str] | None, options: dict
             options["dtype"] = options.pop("types")
         return pd.read_csv(path, usecols=columns, **options)
     except Exception as exc:  # pandas raises errors of any type for options that don't fit
-        reason = (str(exc).splitlines() or [type(exc).__name__])[0][:160]
+        reason = brief(exc)
         blamed = next((name for name in given if name in reason), next(iter(given)))
         shown = ", ".join(f"{name}={one_line(repr(value), 40)}" for name, value in given.items())
         raise InvalidInputError(
@@ -148,3 +160,31 @@ def _by_pandas(path: Path, format: str, columns: list[str] | None, options: dict
             option=blamed,
             path=str(path),
         ) from exc
+
+
+def _check_options(format: str, options: Mapping[str, object]) -> None:
+    """Refuse options that a reader of pandas must not get."""
+    known = _PARQUET_OPTIONS if format == "parquet" else _CSV_OPTIONS
+    for name, value in options.items():
+        if name not in known:
+            raise InvalidInputError(
+                f"a table in the format {format} is not read with the option {name!r}",
+                kind="bad-option",
+                hint=nearest(name, known),
+                option=name,
+            )
+        if _runs(value):
+            raise InvalidInputError(
+                f"option {name!r} is or holds a function, which a reader is not given",
+                kind="bad-option",
+                hint="give plain values, and change the frame afterwards",
+                option=name,
+            )
+
+
+def _runs(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_runs, value.values()))
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return isinstance(value, (list, tuple, set, frozenset)) and any(map(_runs, value))
+    return callable(value) and not isinstance(value, type)

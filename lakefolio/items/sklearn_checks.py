@@ -15,9 +15,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from lakefolio.errors import IntegrityError
-from lakefolio.items.sklearn_neighbor_checks import NEIGHBOUR_TYPES, check_index
-from lakefolio.items.sklearn_tree_checks import TREE_TYPES, check_boosting, check_owner, check_tree
+from lakefolio.errors import IntegrityError, type_name
+from lakefolio.items.sklearn_tree_checks import (
+    NEIGHBOUR_TYPES,
+    TREE_TYPES,
+    check_boosting,
+    check_index,
+    check_owner,
+    check_tree,
+)
 
 __all__ = ["CHECKED_TYPES", "check_model"]
 
@@ -39,7 +45,7 @@ def check_model(model: object) -> None:
     """
     late = []
     for obj in _reachable(model):
-        name = f"{type(obj).__module__}.{type(obj).__qualname__}"
+        name = type_name(obj)
         if name in TREE_TYPES:
             check_tree(obj, name)
         elif name in NEIGHBOUR_TYPES:

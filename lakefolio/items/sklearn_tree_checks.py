@@ -1,4 +1,4 @@
-"""Check the node tables of scikit-learn's trees, whose indices its compiled code follows without looking."""
+"""Check the nodes of scikit-learn's trees and indexes of neighbours, which compiled code follows without looking."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from lakefolio.errors import IntegrityError
 
-__all__ = ["TREE_TYPES", "check_boosting", "check_owner", "check_tree"]
+__all__ = ["NEIGHBOUR_TYPES", "TREE_TYPES", "check_boosting", "check_index", "check_owner", "check_tree"]
 
 _BITSET_WORDS: Final = 8
 
@@ -18,7 +18,17 @@ TREE_TYPES: Final = frozenset(
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     }
 )
-"""The type that skops reports as untrusted, and that :func:`check_tree` checks."""
+"""The types that skops reports as untrusted, and that :func:`check_tree` checks."""
+
+_METRICS: Final = frozenset(
+    f"sklearn.metrics._dist_metrics.{name}Distance64" for name in ("Euclidean", "Manhattan", "Chebyshev")
+)
+"""Metrics that read the points alone; others have arrays of their own, and are built only if the reader trusts them."""
+_BOUNDS: Final = {"sklearn.neighbors._kd_tree.KDTree": 2, "sklearn.neighbors._ball_tree.BallTree": 1}
+"""How many bounds each kind of index has for a node."""
+
+NEIGHBOUR_TYPES: Final = _METRICS | _BOUNDS.keys()
+"""The types that skops reports as untrusted, and that :func:`check_index` checks."""
 
 
 def check_tree(obj: Any, name: str) -> None:
@@ -119,6 +129,34 @@ def _check_nodes(leaf: Any, left: Any, right: Any, feature: Any, features: int) 
     _require(bool(((chosen >= 0) & (chosen < features)).all()), "a node that looks at a feature that isn't there")
 
 
-def _require(fine: bool, problem: str) -> None:
+def check_index(obj: Any, name: str) -> None:
+    """Check an index of nearest neighbours of the type ``name``; a metric is checked with its index.
+
+    Raises:
+        IntegrityError: If a node has points or children that aren't there.
+    """
+    if name not in _BOUNDS:
+        return
+    points, places, nodes, bounds, _, _, count, *_, metric, weights = obj.__getstate__()
+    _require_index(metric is not None, "without a metric")
+    _require_index(points.ndim == 2 and points.size > 0, "without points")
+    _require_index(places.shape == (len(points),), "of more or fewer places than points")
+    _require_index((places >= 0).all() and (places < len(points)).all(), "of points that aren't there")
+    _require_index(nodes.ndim == 1 and len(nodes) == count > 0, "of more or fewer nodes than it says")
+    _require_index(bounds.shape == (_BOUNDS[name], count, points.shape[1]), "whose nodes have other bounds")
+    starts, ends = nodes["idx_start"], nodes["idx_end"]
+    _require_index(
+        (starts >= 0).all() and (starts <= ends).all() and (ends <= len(points)).all(), "of nodes without places"
+    )
+    inner = np.flatnonzero(nodes["is_leaf"] == 0)
+    _require_index((2 * inner + 2 < count).all(), "of a node whose children aren't there")
+    _require_index(weights is None or np.shape(weights) == (len(points),), "of more or fewer weights than points")
+
+
+def _require_index(fine: object, problem: str) -> None:
+    _require(fine, f"an index of neighbours {problem}", "unsafe-model")
+
+
+def _require(fine: object, problem: str, kind: str = "unsafe-tree") -> None:
     if not fine:
-        raise IntegrityError(f"the stored model holds {problem}", kind="unsafe-tree", hint="don't use this model")
+        raise IntegrityError(f"the stored model holds {problem}", kind=kind, hint="don't use this model")

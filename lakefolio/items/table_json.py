@@ -1,9 +1,10 @@
-"""JSON files as tables: an array of objects, or an object a line; numbers keep all of their digits."""
+"""JSON files as tables (an array of objects, or an object a line) or as one value; numbers keep all of their digits."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -16,10 +17,46 @@ from lakefolio.format.table_formats import compression_of
 from lakefolio.items.csv_types import keeps_digits
 from lakefolio.items.guessed_columns import checked_names, reader_of
 from lakefolio.items.unpacked import unpacked
+from lakefolio.render.text import counted
 
-__all__ = ["open_json", "open_ndjson"]
+__all__ = ["open_json", "open_ndjson", "read_json_file"]
 
 _LONGEST_LINE: Final = 64 << 20
+
+
+def read_json_file(path: Path) -> object:
+    """Return the value in a JSON file.
+
+    A number with more digits than a float gives back becomes a Decimal, and a warning says so.
+
+    Raises:
+        InvalidInputError: If the file is no JSON, or an object has a key twice.
+    """
+    wide: list[str] = []
+
+    def number(text: str) -> float | Decimal:
+        if keeps_digits(text):
+            return float(text)
+        wide.append(text)
+        return Decimal(text)
+
+    try:
+        found = json.loads(path.read_bytes(), parse_float=number, object_pairs_hook=_object)
+    except (ValueError, RecursionError, OSError) as exc:
+        raise InvalidInputError(
+            f"{path.name!r} can't be read as JSON: {exc}",
+            kind="bad-file",
+            hint="keep it as it is, as an artifact",
+            path=str(path),
+        ) from exc
+    if wide:
+        warnings.warn(
+            f"{path.name}: {counted(len(wide), 'number')} such as {wide[0][:60]} stored as Decimal, since a float "
+            "would lose digits",
+            UserWarning,
+            stacklevel=3,
+        )
+    return found
 
 
 @contextlib.contextmanager
@@ -87,9 +124,7 @@ def _parsed(body: bytes, where: str) -> Any:
     try:
         return json.loads(body, parse_float=_number, parse_constant=_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as exc:
-        raise InvalidInputError(
-            f"{where} is no JSON: {' '.join(str(exc).split())[:160]}", kind="bad-table-file"
-        ) from exc
+        raise InvalidInputError(f"{where} is no JSON: {exc}", kind="bad-table-file") from exc
 
 
 def _number(text: str) -> float | Decimal:
@@ -103,5 +138,7 @@ def _constant(name: str) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("an object has a key more than once")
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the key {twice!r} more than once")
     return found
