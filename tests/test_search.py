@@ -273,6 +273,25 @@ def test_other_forms_of_a_word_are_found_and_count_less():
     assert found("document sqlalchemy")[0].highlights[0].marked() == "Open[Document] files of [SQLAlchemy]"
 
 
+def test_a_word_is_taken_for_beginnings_that_tell_documents_apart():
+    texts = ["generated gear", "generated", "generated", "generated"]
+    index = Index.of(
+        [Document(str(at), "item", f"f:i{at}@1", f"i{at}", (("description", text),)) for at, text in enumerate(texts)]
+    )
+    for query, total in (("ge", 1), ("ge*", 4), ("gen", 4)):  # a star asks for all, and so does what else is not there
+        assert answer(index, parse(query), query, version=1, limit=9, only={}, purged={}).total == total, query
+
+
+def test_an_item_is_found_by_its_reference_in_quotes(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.folio("flights/nyc").add("delays", {"x": 1})
+    lake.folio("flights/nyc").add("other", {"x": 1})
+    for query in ('"flights/nyc:delays"', '"flights/nyc:delays@1"', '+"flights/nyc:delays"'):
+        assert names(lake.search(query)) == ["delays"], query
+    assert names(lake.search('"nyc:delays"')) == []
+    assert names(lake.search('-"flights/nyc:delays"')) == ["other"]
+
+
 def test_misspelt_words_among_many():
     rng = random.Random(7)
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randrange(4, 12))) for _ in range(3_000)]

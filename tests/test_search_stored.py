@@ -23,6 +23,8 @@ from inside import session_of
 
 import lakefolio as lf
 from lakefolio.process.notice import LakefolioWarning
+from lakefolio.readmodels.cache import Cache
+from lakefolio.search import answer as answers_module
 from lakefolio.search import (
     chunks,
     index_files,
@@ -648,7 +650,9 @@ def test_words_are_looked_for_in_no_group_that_has_none_of_them(
     read.clear()
     assert list(part.named("zzzz")) == list(part.named("fog zzzz")) == []
     assert not any(firsts[one].startswith(NAME) for one in read)
-    assert sum(exact for _, exact in part.named("same name")) > 20
+    ((numbers, exact),) = part.named("same name")
+    assert exact
+    assert numbers.tolist() == [at for at, one in enumerate(documents) if one.name == "Same Name"]
 
 
 def test_texts_of_many_documents_are_read_a_few_blocks_at_a_time(
@@ -700,6 +704,48 @@ def test_words_of_a_phrase_that_stand_in_no_field_together_are_not_read(
         read.clear()
         found = answer(index, parse(query), query, version=1, limit=0, only={}, purged={}, members=True)
         assert (found.total, set(read)) == (len(right), set() if query.startswith("d") else {3}), query
+
+
+def test_many_names_that_begin_so_and_a_name_of_several_words_read_few_groups_and_no_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "_GROUP_POSTINGS", 40)
+    monkeypatch.setattr(answers_module, "_NAMED", 10)
+    names = [f"item-{at:04}" for at in range(200)]
+    part = part_of(
+        [Document(one, "item", f"f:{one}@1", one, (("name", one),), "f", "json") for one in names],
+        tmp_path / "part",
+        5_000,
+    )
+    index = Index([(part, np.ones(200, np.bool_))])
+    read: list[int] = []
+    whole = part.read
+    monkeypatch.setattr(part, "read", lambda numbers: (read.extend(numbers), whole(numbers))[1])
+
+    def asked(query: str):
+        part._cache = Cache(1 << 20)
+        index._frequencies.clear()
+        found = answer(index, parse(query), query, version=1, limit=3, only={}, purged={}, members=True)
+        return found, sum(part._cache.get(("words", one)) is not None for one in range(len(part._firsts)))
+
+    assert len(part._firsts) > 10
+    for query, total in (("item", 200), ("item*", 200), ("item-0042", 1)):
+        found, groups = asked(query)
+        assert (found.total, groups <= 4, read) == (total, True, []), (query, groups)
+    assert found[0].why.startswith("this is its name")
+    assert asked("item")[0][0].why.startswith("its name begins so")
+
+
+def test_of_words_whose_number_alone_is_asked_for_the_postings_are_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = part_of(list(drawn(200)), tmp_path / "part", 5_000)
+    words = ("fog", "rare7", f"{NAME}same name", "nothing")
+    with monkeypatch.context() as patch:
+        patch.setattr(word_group.WordGroup, "_decoded", lambda group: pytest.fail("postings were decoded"))
+        counts = [part.frequency(word) for word in words]
+    assert counts == [len(found.documents) if (found := part.postings(word)) else 0 for word in words]
+    assert min(counts[:3]) > 0
 
 
 def test_what_is_read_later_of_an_index_that_is_gone(uri: str) -> None:

@@ -3,7 +3,7 @@
 Names come first: an item of exactly the name that was asked for stands above all others, then those whose name begins
 so, then everything by BM25; in each of these, what the library keeps for itself (the code of runs, records) comes last.
 Other forms of a word (delayed, delaying) count less than the word. One that stands nowhere is taken for the words that
-begin so, else for those that are spelt most alike; the reason of a hit says so.
+begin so and that not most documents have, else for those that are spelt most alike; the reason of a hit says so.
 
 Where the meaning counts too, the documents that mean most alike are ranked beside those that have the words, and the
 two rankings are fused by reciprocal rank (Cormack, Clarke and Büttcher, 2009).
@@ -50,6 +50,7 @@ _FORM: Final = 0.7
 _OWN_FACTOR: Final = 1e-3
 _EXACT: Final = 2_000_000.0
 _BEGINS: Final = 1_000_000.0
+_NAMED: Final = 2_000
 _SNIPPET: Final = 160
 _PRINTED_BYTES: Final = 1 << 20
 """Facets are printed as long as they take no more bytes to read; none of a lake in a bucket that takes a request."""
@@ -109,8 +110,7 @@ def answer(
         if len(chosen) and least:
             scores = asked.scores(part)
             if name:
-                for number, exact in part.named(name):
-                    scores[number] += _EXACT if exact else _BEGINS
+                _raise_named(scores, part, name)
             kept = _highest(scores, chosen, least)
             known = part.labels(kept, sorted(asked.wanted, key=index.frequency))
             best += [(-float(scores[one]), known[one], place, one) for one in kept]
@@ -130,6 +130,16 @@ def answer(
         again = partial(answer, index, node, query, version=version, limit=limit, only=only, purged=purged)
         return again(encoder=encoder, members=True)
     return _result(index, query, version, found, hits, asked.reasons(hits, alike), texts)
+
+
+def _raise_named(scores: npt.NDArray[np.float64], part: Part, name: str) -> None:
+    """Raise the scores of documents by their names: of so many that have it or begin so, in the order of names."""
+    raised = 0
+    for numbers, exact in part.named(name):
+        scores[numbers] += _EXACT if exact else _BEGINS
+        raised += len(numbers)
+        if raised >= _NAMED:
+            break
 
 
 def _result(
@@ -328,12 +338,16 @@ class _Asked:
         if prefix or (is_letter(token) and not exact):
             found |= {word: 0.8 for word in self._index.beginning(token, _PREFIXES) if word != token}
         elif not found and not exact:
-            found = dict.fromkeys(self._index.beginning(token, _PREFIXES), 0.8) if len(token) > 1 else {}
+            found = dict.fromkeys(self._telling(self._index.beginning(token, _PREFIXES)), 0.8) if token[1:] else {}
             if not found:
                 found = {word: 0.5 * score for word, score in self._index.alike(token)}
                 self.notes.update(dict.fromkeys(found, token))
         self._taken[key] = found
         return found
+
+    def _telling(self, words: Sequence[str]) -> Sequence[str]:
+        """Return the words that at most half of the documents have, if there are such: others tell none apart."""
+        return [word for word in words if 2 * self._index.frequency(word) <= self._index.count] or words
 
     def matches(self, part: Part, node: Node | None) -> Mask:
         """Return which documents of a part match."""
@@ -362,10 +376,21 @@ class _Asked:
             fields &= here  # the tokens of a phrase stand in one text, so in one field
         found: Mask = fields != 0
         if term.key is not None or len(term.tokens) > 1:
-            numbers = np.flatnonzero(found).tolist()
+            numbers = np.flatnonzero(found & ~self._called(part, term)).tolist()
             for start in range(0, len(numbers), _READ_AT_ONCE):
                 for number, document in part.read(numbers[start : start + _READ_AT_ONCE]).items():
                     found[number] = self._stands(document, term)
+        if ":" in term.text and term.field is None:  # a reference, whose words stand in two fields
+            found[part.find([term.text, term.text.rpartition("@")[0]])] = True
+        return found
+
+    def _called(self, part: Part, term: Term) -> Mask:
+        """Return the documents whose whole name is a phrase: it stands there, and their texts need not be read."""
+        found = np.zeros(part.count, np.bool_)
+        if term.key is None and term.field in (None, "name"):
+            numbers, exact = next(part.named(" ".join(term.tokens)), (None, False))
+            if exact:
+                found[numbers] = True
         return found
 
     def _stands(self, document: Document, term: Term) -> bool:

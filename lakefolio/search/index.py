@@ -27,17 +27,15 @@ from lakefolio.search.gathering import Gathering, Postings, plain_names
 from lakefolio.search.meaning import Encoder, StaticEncoder
 from lakefolio.search.spelling import Spelling
 from lakefolio.search.vectors import Vectors
-from lakefolio.search.words import stem
+from lakefolio.search.words import has_forms, stem
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    Ints = npt.NDArray[np.int32]
     Mask = npt.NDArray[np.bool_]
 
-__all__ = ["ALIKE", "NAMES_FOUND", "Index", "Part", "Segment"]
-
-NAMES_FOUND: Final = 2_000
-"""How many names that begin as the query does are looked for, in their order."""
+__all__ = ["ALIKE", "Index", "Part", "Segment"]
 
 _MERGE: Final = 10
 _FORMS: Final = 200
@@ -84,6 +82,10 @@ class Part(Protocol):
         """Return the postings of a token; None if no document has it."""
         ...
 
+    def frequency(self, token: str) -> int:
+        """Return how many documents have a token."""
+        ...
+
     def words_from(self, prefix: str, limit: int) -> list[str]:
         """Return the first tokens that begin so, in order."""
         ...
@@ -92,8 +94,8 @@ class Part(Protocol):
         """See Spelling."""
         ...
 
-    def named(self, name: str) -> Iterator[tuple[int, bool]]:
-        """Give the documents whose name begins so, and whether it is just that."""
+    def named(self, name: str) -> Iterator[tuple[Ints, bool]]:
+        """Give the documents of each name that begins so, and whether it is just that, in the order of names."""
         ...
 
     def read(self, numbers: Collection[int]) -> dict[int, Document]:
@@ -175,6 +177,10 @@ class Segment:
         """See Part."""
         return self._table.of(token)
 
+    def frequency(self, token: str) -> int:
+        """See Part."""
+        return 0 if (found := self.postings(token)) is None else len(found.documents)
+
     @cached_property
     def _words(self) -> list[str]:
         return sorted(self._table.numbers)
@@ -195,11 +201,12 @@ class Segment:
     def _sorted_names(self) -> list[str]:
         return sorted(self._names)
 
-    def named(self, name: str) -> Iterator[tuple[int, bool]]:
+    def named(self, name: str) -> Iterator[tuple[Ints, bool]]:
         """See Part."""
-        for one in _beginning(self._sorted_names, name, NAMES_FOUND):
-            for number in self._names[one]:
-                yield number, one == name
+        for place in range(bisect_left(self._sorted_names, name), len(self._sorted_names)):
+            if not (found := self._sorted_names[place]).startswith(name):
+                break
+            yield np.array(self._names[found], np.int32), found == name
 
     def read(self, numbers: Collection[int]) -> dict[int, Document]:
         """See Part."""
@@ -348,7 +355,8 @@ class Index:
     def forms(self, token: str) -> list[str]:
         """Return the words that have a token's stem."""
         root = stem(token)
-        return [word for word in self.beginning(root, _FORMS) if stem(word) == root and self.frequency(word)]
+        words = self.beginning(root, _FORMS) if has_forms(token) else [token]
+        return [word for word in words if stem(word) == root and self.frequency(word)]
 
     def alike(self, token: str) -> list[tuple[str, float]]:
         """Return the words that are spelt most like a token, the three most alike, each with how much (to 1).
@@ -378,7 +386,9 @@ class Index:
         if found is None:
             found = 0
             for (part, live), whole in zip(self.parts, self._whole, strict=True):
-                if (postings := part.postings(token)) is not None:
-                    found += len(postings[0]) if whole else int(np.count_nonzero(live[postings[0]]))
+                if whole:
+                    found += part.frequency(token)
+                elif (postings := part.postings(token)) is not None:
+                    found += int(np.count_nonzero(live[postings.documents]))
             self._frequencies[token] = found
         return found

@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
@@ -27,7 +28,7 @@ from lakefolio.search.document import Document, Label
 from lakefolio.search.document_vectors import summed
 from lakefolio.search.facets import Column
 from lakefolio.search.gathering import BITS, Postings
-from lakefolio.search.index import ALIKE, NAMES_FOUND, Segment
+from lakefolio.search.index import ALIKE, Segment
 from lakefolio.search.index_files import (
     COLUMNS,
     NAME,
@@ -45,7 +46,7 @@ from lakefolio.search.meaning import StaticEncoder
 from lakefolio.search.spelling import Spelling
 from lakefolio.search.text_blocks import Block
 from lakefolio.search.word_group import WordGroup
-from lakefolio.search.words import stem
+from lakefolio.search.words import has_forms, stem
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -181,7 +182,7 @@ class StoredPart:
         for token in tokens if forms else ():
             root = stem(token)
             first = self._group_with(root)  # other forms of the word stand beside it
-            last = min(self._group_with(root + _LAST), first + _FORMS_GROUPS)
+            last = min(self._group_with(root + _LAST), first + _FORMS_GROUPS) if has_forms(token) else first
             wanted |= dict.fromkeys(range(first, last + 1))
             wanted |= dict.fromkeys(self._likely(token))
         self._groups([one for one in wanted if 0 <= one < len(self._firsts)])
@@ -214,16 +215,24 @@ class StoredPart:
 
     def postings(self, token: str) -> Postings | None:
         """See Part."""
+        return self._of_group(token, lambda group: group.of(token))
+
+    def frequency(self, token: str) -> int:
+        """See Part."""
+        return self._of_group(token, lambda group: group.frequency(token)) or 0
+
+    def _of_group(self, token: str, read: Callable[[WordGroup], T]) -> T | None:
+        """Return what is read of the group that a token lies in, if it is there; None if there is no group."""
         number = self._group_with(token)
         if number >= len(self._firsts):
             return None
-        return self._groups([number])[number].of(token)
+        return self._verified("words", partial(read, self._groups([number])[number]))
 
     def words(self) -> Iterator[tuple[str, Postings]]:
         """Give all words and names, in order, with their postings."""
         for group in self._all_groups():
             for word in group.words:
-                if (found := group.of(word)) is not None:
+                if (found := self._verified("words", partial(group.of, word))) is not None:
                     yield word, found
 
     def _all_groups(self) -> Iterator[WordGroup]:
@@ -233,27 +242,24 @@ class StoredPart:
 
     def words_from(self, prefix: str, limit: int) -> list[str]:
         """See Part."""
-        found: list[str] = []
+        return list(islice(self._beginning(prefix), limit))
+
+    def _beginning(self, prefix: str) -> Iterator[str]:
         start = self._group_with(prefix)
         for number in range(start, len(self._firsts)):
             if number > start and not self._firsts[number].startswith(prefix):
                 break
             words = self._groups([number])[number].words
-            some = [word for word in words[bisect_right(words, prefix[:-1]) :] if word.startswith(prefix)]
-            found += some[: limit - len(found)]
-            if len(found) >= limit:
-                break
-        return found
+            yield from (word for word in words[bisect_right(words, prefix[:-1]) :] if word.startswith(prefix))
 
-    def named(self, name: str) -> Iterator[tuple[int, bool]]:
+    def named(self, name: str) -> Iterator[tuple[Ints, bool]]:
         """See Part. Names are only looked for if documents have all words but the last, and one that begins so."""
         *whole, last = name.split(" ")
         if not (self._all_in_names(whole) and self.words_from(last, 1)):
             return
-        for word in self.words_from(NAME + name, NAMES_FOUND):
+        for word in self._beginning(NAME + name):
             if (found := self.postings(word)) is not None:
-                for number in found.documents.tolist():
-                    yield number, word == NAME + name
+                yield found.documents, word == NAME + name
 
     def _all_in_names(self, words: Sequence[str]) -> bool:
         """Say whether the name of a document has all of some words."""
@@ -392,7 +398,7 @@ class StoredPart:
 
     def _postings(self) -> Iterator[tuple[list[str], Ints, Ints, Ints]]:
         for group in self._all_groups():
-            yield group.words, *group.all()
+            yield group.words, *self._verified("words", group.all)
 
     def verify(self) -> None:
         """Read all of it, and see that it has the digests that its directory says.

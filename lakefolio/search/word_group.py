@@ -8,7 +8,7 @@ what was found need not read the documents.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -104,8 +104,15 @@ def planes_of(numbers: Ints) -> bytes:
     return np.ascontiguousarray(numbers, "<i4").view(np.uint8).reshape(-1, 4).T.tobytes()
 
 
+class _Lists(NamedTuple):
+    """The postings of all words of a group, and which of them have the label of their document."""
+
+    postings: Postings
+    labelled: npt.NDArray[np.int64]
+
+
 class WordGroup:
-    """Words with their postings. Immutable.
+    """Words with their postings, which are decoded when they are first asked for. Immutable.
 
     Attributes:
         words: The words, sorted.
@@ -125,44 +132,73 @@ class WordGroup:
         at = 4 * _HEAD + 4 * (2 * words + labels + 4 * postings)
         if min(words, postings, labels, word_bytes) < 0 or at + word_bytes > len(plain):
             raise ValueError("a group of words is too short")
-        numbers = numbers_of(plain, 4 * _HEAD, (words, words, labels, *[postings] * 4))
-        sizes, word_sizes, label_sizes, *lists = numbers
+        sizes, word_sizes, label_sizes = numbers_of(plain, 4 * _HEAD, (words, words, labels))
         self._ends = np.cumsum(sizes, dtype=np.int64)
         if any(len(one) and int(one.min()) < 0 for one in (sizes, word_sizes, label_sizes)):
             raise ValueError("a length is negative")
-        gaps, weights, fields, lengths = lists
-        self._labelled = np.flatnonzero(fields & WITH_LABEL)
-        if int(sizes.sum(dtype=np.int64)) != postings or len(self._labelled) != labels:
+        if int(sizes.sum(dtype=np.int64)) != postings:
             raise ValueError("its lists are of different lengths")
         self.words: list[str] = strings_of(word_sizes, plain[at : at + word_bytes]).to_pylist()
         self._labels = strings_of(label_sizes, plain[at + word_bytes :])
         self._places = {word: place for place, word in enumerate(self.words)}
-        self._documents, self._fields = _numbered(gaps, sizes, count), fields & ~WITH_LABEL
-        self._weights, self._lengths = weights.view(np.float32), lengths.view(np.float32)
-        if not all((one >= 0).all() and np.isfinite(one).all() for one in (self._weights, self._lengths)):
-            raise ValueError("a weight is no such number")
+        self._count = count
+        self._lists: bytes | _Lists = plain[at - 16 * postings : at]  # as bytes until they are asked for
         self.size_bytes = len(plain) + 100 * words
 
+    def _decoded(self) -> _Lists:
+        plain = self._lists
+        if isinstance(plain, _Lists):
+            return plain
+        gaps, weights, fields, lengths = numbers_of(plain, 0, [len(plain) // 16] * 4)
+        labelled = np.flatnonzero(fields & WITH_LABEL)
+        if len(labelled) != len(self._labels):
+            raise ValueError("its lists are of different lengths")
+        documents = _numbered(gaps, np.diff(self._ends, prepend=0), self._count)
+        found = Postings(documents, weights.view(np.float32), fields & ~WITH_LABEL, lengths.view(np.float32))
+        if not all((one >= 0).all() and np.isfinite(one).all() for one in (found.weights, found.lengths)):
+            raise ValueError("a weight is no such number")
+        self._lists = _Lists(found, labelled)
+        return self._lists
+
+    def _span(self, word: str) -> tuple[int, int] | None:
+        """Return where the postings of a word begin and end."""
+        at = self._places.get(word)
+        return None if at is None else (int(self._ends[at - 1]) if at else 0, int(self._ends[at]))
+
+    def frequency(self, word: str) -> int:
+        """Return how many documents have a word."""
+        start, stop = self._span(word) or (0, 0)
+        return stop - start
+
     def of(self, word: str) -> Postings | None:
-        """Return the postings of a word."""
-        if (at := self._places.get(word)) is None:
-            return None
-        some = slice(int(self._ends[at - 1]) if at else 0, int(self._ends[at]))
-        return Postings(self._documents[some], self._weights[some], self._fields[some], self._lengths[some])
+        """Return the postings of a word.
+
+        Raises:
+            ValueError: The group contradicts itself.
+        """
+        span = self._span(word)
+        return None if span is None else Postings._make(one[slice(*span)] for one in self._decoded().postings)
 
     def all(self) -> tuple[Ints, Ints, Ints]:
-        """Return of the postings of all words the number of the word, the document and the fields."""
-        sizes = np.diff(self._ends, prepend=0)
-        return np.repeat(np.arange(len(sizes), dtype=np.int32), sizes), self._documents, self._fields
+        """Return of the postings of all words the number of the word, the document and the fields.
+
+        Raises:
+            ValueError: The group contradicts itself.
+        """
+        sizes, found = np.diff(self._ends, prepend=0), self._decoded().postings
+        return np.repeat(np.arange(len(sizes), dtype=np.int32), sizes), found.documents, found.fields
 
     def labels(self, word: str, numbers: Collection[int]) -> Iterator[tuple[int, Label]]:
-        """Give those of some documents that a word has the labels of, each with its label."""
-        if (found := self.of(word)) is None:
+        """Give those of some documents that a word has the labels of, each with its label.
+
+        Raises:
+            ValueError: The group contradicts itself.
+        """
+        if (span := self._span(word)) is None:
             return
-        at = self._places[word]
-        start = int(self._ends[at - 1]) if at else 0
-        first, last = np.searchsorted(self._labelled, (start, int(self._ends[at])))
-        documents = found.documents[self._labelled[first:last] - start]
+        lists = self._decoded()
+        first, last = np.searchsorted(lists.labelled, span)
+        documents = lists.postings.documents[lists.labelled[first:last]]
         wanted = np.array(sorted(numbers), np.int64)
         places = np.searchsorted(documents, wanted)
         for number, place in zip(wanted.tolist(), places.tolist(), strict=True):
@@ -170,7 +206,7 @@ class WordGroup:
                 yield number, Label.of(str(self._labels[int(first) + place].as_py()))
 
 
-def _numbered(gaps: Ints, sizes: Ints, count: int) -> Ints:
+def _numbered(gaps: Ints, sizes: npt.NDArray[np.int64], count: int) -> Ints:
     """Return the documents of all words, of which there are ``gaps``: of each word the first number, then differences.
 
     Raises:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-__all__ = ["WORD", "all_tokens", "compounds", "is_letter", "spans", "stem", "tokens"]
+__all__ = ["WORD", "all_tokens", "compounds", "has_forms", "is_letter", "spans", "stem", "tokens"]
 
 _JOINERS: Final = "\u00ad\u200c\u200d\u2060"
 _BLOCKS: Final = (range(0x300, 0x3100), range(0xA660, 0xAC00), range(0xFB1E, 0xFE30))
@@ -141,13 +141,18 @@ def all_tokens(word: str) -> Sequence[str]:
     return [*tokens(word), *(token for _, _, token in compounds(word))]
 
 
+def has_forms(token: str) -> bool:
+    """Say whether a token may have other forms, which begin with its stem: numbers have none."""
+    return token.isascii() and token.isalpha()
+
+
 @lru_cache(maxsize=100_000)
 def stem(token: str) -> str:
     """Return what a token has in common with its other forms: *download* of downloading, downloaded and downloader.
 
     A rough one: those forms are looked for beside the token itself, and count less.
     """
-    if not token.isascii() or not token.isalpha():
+    if not has_forms(token):
         return token
     found = _ENDINGS.sub(r"\1", token)
     return found[:-1] if len(found) > 4 and found[-1] == found[-2] and found[-1] not in "sl" else found
