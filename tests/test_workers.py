@@ -68,6 +68,8 @@ NO_THREADS = """
 import sys
 import threading
 
+import numpy as np
+
 import lakefolio as lf
 
 lake = lf.open(sys.argv[1])
@@ -80,12 +82,13 @@ with lake.run("alone") as run:
     for step in range(3):
         run.log({"loss": 1 / (step + 1)}, step)
         assert len(lf.open(sys.argv[1]).metric_history(run.run_id, "loss")) == step + 1  # committed at once
-    lake.folio("f").add("x", [1, 2])
+    lake.folio("f").add("x", np.arange(2**20))
+    assert (lake.folio("f").get("x") == np.arange(2**20)).all()
 print("done")
 """
 
 
-def test_runs_commit_at_once_what_they_log_where_no_thread_can_be_started(tmp_path: Path) -> None:
+def test_runs_commit_at_once_and_large_items_are_read_where_no_thread_can_be_started(tmp_path: Path) -> None:
     command = [sys.executable, "-c", NO_THREADS, str(tmp_path / "lake")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

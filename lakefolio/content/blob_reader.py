@@ -5,8 +5,8 @@ the reader has, and may write. A private mapping of the blob's file would save t
 hashing), but not keep the guarantee: until a page is touched it shows later changes of the file, a page that the system
 dropped is read from the disk again, unverified, and a file that is truncated ends the process.
 
-What is decoded by several threads anyway is decoded while another one hashes the same private copy; the result is
-given to the caller only if the digest is right.
+Large content of a local lake is hashed by another thread, behind the one that copies it and then decodes the copy; the
+result is given to the caller only if the digest is right.
 
 Content from a bucket is kept in the local cache, so that it is fetched once.
 
@@ -31,6 +31,8 @@ from lakefolio.process.workers import Workers
 from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from lakefolio.content.file_cache import FileCache
     from lakefolio.model.entries import Entry
     from lakefolio.storage import Store
@@ -40,6 +42,7 @@ __all__ = ["BlobSource"]
 T = TypeVar("T")
 
 _PIECE_BYTES: Final = 1 << 19
+_HASHED_BYTES: Final = 4 << 20
 _IN_MEMORY_BYTES: Final = 256 << 20
 _BESIDE_BYTES: Final = 4 << 20
 
@@ -104,21 +107,22 @@ class BlobSource:
             return self._into_memory(self._pieces(keep))
 
     def decoded(self, decode: Callable[[memoryview], T]) -> T:
-        """See Source. Another thread hashes what lies in memory; what comes from a bucket is hashed as it comes."""
+        """See Source. Another thread hashes large content of a local lake; that of a bucket is hashed as it comes."""
         if self._key is None or self._store.local_path is None or self.size_bytes < _BESIDE_BYTES:
             return decode(self.read())
         content, done = self._memory(), 0
-        for piece in self._pieces():
-            room = content[done : done + len(piece)]
-            room[:] = piece[: len(room)]
-            done += len(piece)
-        self._check_size(done)
         with Workers(1, "lakefolio-verify") as worker:
-            digest = worker.submit(lambda: sha256_of_bytes(content))
+            hashing = _Hashing(content, worker)
+            for piece in self._pieces():
+                room = content[done : done + len(piece)]
+                room[:] = piece[: len(room)]
+                done += len(piece)
+                hashing.reached(done)
+            self._check_size(done)
             try:
                 return decode(content)
             finally:
-                self._check(done, digest.result())  # damage is told in place of what decoding said of it
+                self._check(done, hashing.digest())  # damage is told in place of what decoding said of it
 
     def verify(self) -> int:
         """Read everything in pieces, check it, and return the number of bytes."""
@@ -227,3 +231,36 @@ class BlobSource:
             digest=self._digest,
             key=self._key,
         )
+
+
+class _Hashing:
+    """The SHA-256 of memory that is being filled, taken by a worker behind the thread that fills it."""
+
+    def __init__(self, content: memoryview, worker: Workers) -> None:
+        self._content = content
+        self._worker = worker
+        self._hasher = hashlib.sha256()
+        self._begun = 0
+        self._last: Future[None] | None = None
+
+    def reached(self, done: int) -> None:
+        """Hash what lies before ``done``, unless that is little yet."""
+        if done - self._begun >= _HASHED_BYTES:
+            self._begin(done)
+
+    def digest(self) -> str:
+        """Wait until all is hashed, and return the digest."""
+        self._begin(len(self._content))
+        assert self._last is not None
+        self._last.result()
+        return f"sha256:{self._hasher.hexdigest()}"
+
+    def _begin(self, end: int) -> None:
+        piece, before = self._content[self._begun : end], self._last
+
+        def update() -> None:
+            if before is not None:  # it is done, unless this thread stands in for a worker that can't be started
+                before.result()
+            self._hasher.update(piece)
+
+        self._begun, self._last = end, self._worker.submit(update)

@@ -105,7 +105,7 @@ class ArrayHandler:
                 limit = npy.MAX_HEADER_BYTES
                 array = np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=limit)
                 return with_extras(npy.checked(array), extras)
-            array = with_extras(npy.in_memory(source.read()), extras)
+            array = with_extras(source.decoded(npy.in_memory), extras)
         except npy.DAMAGE as exc:
             raise IntegrityError(f"the stored array can't be read: {exc}", kind="bad-content") from exc
         return array.view(_SUBCLASSES[subclass]) if subclass in _SUBCLASSES else array

@@ -13,7 +13,7 @@ import base64
 import inspect
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,8 +26,8 @@ from lakefolio.format.table_digest import TableDigest
 from lakefolio.items import arrow_ipc
 from lakefolio.items.arrow_nested import children
 from lakefolio.items.parquet_bounds import check_bounds, limit_bytes
+from lakefolio.items.parquet_reading import read_columns
 from lakefolio.items.parquet_types import from_stored, storage_type, to_stored
-from lakefolio.process.workers import Workers
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -47,7 +47,6 @@ _OURS: Final = (b"lakefolio:", b"ARROW:schema")
 GROUP_ROWS: Final = 1 << 18
 _GROUP_BYTES: Final = 64 << 20
 _SAMPLE_ROWS: Final = 1 << 14
-_THREADS_FROM_BYTES: Final = 8 << 20
 
 
 def write_batches(
@@ -56,6 +55,7 @@ def write_batches(
     target: object,
     dictionaries: Callable[[], Mapping[str, pa.Array]],
     extra: Mapping[bytes, bytes] | None = None,
+    filled: Collection[str] = (),
 ) -> int:
     """Write batches as one file and return the number of rows; holds one row group in memory.
 
@@ -65,6 +65,7 @@ def write_batches(
         target: A path, or a file to write to.
         dictionaries: Called after the last batch: the values of each dictionary, by place.
         extra: Entries of the footer for other readers.
+        filled: Columns that hold no null in any batch: they are stored as required, and read faster.
 
     Raises:
         InvalidInputError: kind ``unsupported-column`` if Parquet can't hold a value; ``column`` names it.
@@ -72,7 +73,10 @@ def write_batches(
     import pyarrow.parquet as pq
 
     stored = pa.schema(
-        [field.with_type(storage_type(field.type)) for field in schema],
+        [
+            field.with_type(storage_type(field.type)).with_nullable(field.nullable and field.name not in filled)
+            for field in schema
+        ],
         {
             **{key: value for key, value in (schema.metadata or {}).items() if not key.startswith(_OURS)},
             **(extra or {}),
@@ -274,60 +278,15 @@ def read_table(
             use_threads=isinstance(source, Path),
         )
     else:
-        table = _read(source, file, list(columns) if columns is not None else None)
+        wanted = None if columns is None else list(columns)
+        table = read_columns(source, file, wanted) if isinstance(source, pa.Buffer) else file.read(columns=wanted)
+        table = table if wanted is None else table.select(wanted)
     if footer is None:
         return table, table.num_rows
     schema = footer.schema
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
     return footer.restored(table, schema), table.num_rows if schema.names or filters is not None else footer.rows
-
-
-def _read(source: Path | pa.Buffer, file: pq.ParquetFile, columns: list[str] | None) -> pa.Table:
-    """Return the columns of a file, those of a large one read in two threads.
-
-    They are not pyarrow's: a process that ends right after those read a file in memory may abort (pyarrow 26:
-    "terminate called without an active exception", apache/arrow#34314 and #50482).
-    """
-    import pyarrow.parquet as pq
-
-    if isinstance(source, Path):
-        table = file.read(columns=columns)
-    else:
-        names = file.schema_arrow.names if columns is None else columns
-        halves = _halves(file.metadata, names)
-        if len(halves) < 2:
-            table = file.read(columns=columns, use_threads=False)
-        else:
-            other = pq.ParquetFile(source, metadata=file.metadata)
-            with Workers(1, "lakefolio-parquet") as worker:
-                later = worker.submit(lambda: other.read(columns=halves[1], use_threads=False))
-                parts = (file.read(columns=halves[0], use_threads=False), later.result())
-            found = {name: part.column(name) for part in parts for name in part.column_names}
-            schema = file.schema_arrow
-            wanted = pa.schema([schema.field(name) for name in names], schema.metadata)
-            table = pa.Table.from_arrays([found[name] for name in names], schema=wanted)
-    return table if columns is None else table.select(columns)
-
-
-def _halves(metadata: pq.FileMetaData, names: Sequence[str]) -> list[list[str]]:
-    """Divide columns into two halves that take as long to read; all into one if they are few or small."""
-    if any("." in name for name in names) or len(set(names)) < max(len(names), 2):  # a.b may be a field of a
-        return [list(names)]
-    sizes = dict.fromkeys(names, 0)
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        for place in range(group.num_columns):
-            chunk = group.column(place)
-            name = chunk.path_in_schema.partition(".")[0]
-            if name in sizes:
-                sizes[name] += chunk.total_uncompressed_size
-    if sum(sizes.values()) < _THREADS_FROM_BYTES:
-        return [list(names)]
-    halves: tuple[list[str], list[str]] = ([], [])
-    for name in sorted(names, key=sizes.__getitem__, reverse=True):
-        min(halves, key=lambda half: sum(map(sizes.__getitem__, half))).append(name)
-    return [half for half in halves if half]
 
 
 def logical_digest(source: Path | pa.Buffer) -> str:

@@ -22,7 +22,7 @@ from lakefolio.items.handler import Buffers, Encoded, FilePayload, Payload, Sour
 from lakefolio.items.optional_imports import need
 from lakefolio.items.pandas_frame import with_texts
 from lakefolio.items.parquet_types import check_schema, memory_bytes
-from lakefolio.items.table_writing import slices, write
+from lakefolio.items.table_writing import filled, slices, write
 from lakefolio.process.imports import imported
 
 __all__ = ["TableHandler"]
@@ -104,7 +104,7 @@ class TableHandler:
         def payload() -> Payload:
             small = table.nbytes <= _IN_MEMORY_BYTES
             sink: Any = pa.BufferOutputStream() if small else scratch / "content.parquet"
-            written, _, _ = write(slices(table), table.schema, sink, extra)
+            written, _, _ = write(slices(table), table.schema, sink, extra, filled(table))
             if written != digest:
                 raise changed("the table")
             return Buffers((sink.getvalue().to_pybytes(),)) if small else FilePayload(sink, temporary=True)
@@ -293,7 +293,7 @@ def _dataset(file: Path | pa.Buffer) -> Any:
     schema, stored = parquet.schemas_of(file)
     if not stored.names or schema.types != stored.types:
         return None
-    return pyarrow.dataset.dataset(file, schema=stored.remove_metadata(), format="parquet")
+    return pyarrow.dataset.dataset(file, schema=schema.remove_metadata(), format="parquet")
 
 
 def _projection(file: Path | pa.Buffer, columns: Sequence[object] | None) -> tuple[list[str] | None, list[Any] | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
@@ -13,17 +13,21 @@ from lakefolio.items import parquet
 from lakefolio.items.parquet_types import is_composite, memory_bytes
 from lakefolio.process.workers import Workers
 
-__all__ = ["slices", "write"]
+__all__ = ["filled", "slices", "write"]
 
 _SLICE_BYTES: Final = 64 << 20
 
 
 def write(
-    batches: Iterable[pa.Table], schema: pa.Schema, target: object, extra: Mapping[bytes, bytes]
+    batches: Iterable[pa.Table],
+    schema: pa.Schema,
+    target: object,
+    extra: Mapping[bytes, bytes],
+    filled: Collection[str] = (),
 ) -> tuple[str, int, int]:
     """Write batches as Parquet; return the digest of exactly the written rows, their number, and their memory in bytes.
 
-    Each copy is hashed and encoded at the same time, on two threads.
+    Each copy is hashed and encoded at the same time, on two threads. ``filled`` are columns without nulls.
     """
     digest, size_bytes = TableDigest(schema, threads=1), 0
     with Workers(1, "lakefolio-digest") as worker:
@@ -39,8 +43,18 @@ def write(
                 finally:
                     running.result()
 
-        rows = parquet.write_batches(hashed(), schema, target, digest.dictionaries, extra)
+        rows = parquet.write_batches(hashed(), schema, target, digest.dictionaries, extra, filled)
     return digest.digest(), rows, size_bytes
+
+
+def filled(table: pa.Table) -> list[str]:
+    """Return the columns of plain values of which none is null."""
+    plain = (name for name, kind in zip(table.schema.names, table.schema.types, strict=True) if _is_plain(kind))
+    return [name for name in plain if not table.column(name).null_count]
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return not (is_composite(kind) or pa.types.is_nested(kind) or pa.types.is_null(kind))
 
 
 def slices(table: pa.Table) -> Iterator[pa.Table]:
