@@ -12,16 +12,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from lakefolio.compare.arrays import compare_arrays, compare_pictures, compare_sparse
 from lakefolio.compare.item_diff import ContentChange, Differences, ItemDiff
-from lakefolio.compare.models import compare_estimators, compare_tensors
-from lakefolio.compare.texts import compare_folders, compare_texts, text_of_file
-from lakefolio.compare.values import compare_values
 from lakefolio.errors import IntegrityError, InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.format.table_formats import RECORDS
-from lakefolio.items.sklearn_reading import plain_model
+from lakefolio.items.table import TableHandler
+from lakefolio.session.reading import about
 from lakefolio.session.record_tables import reader_of
 from lakefolio.terminal import shown_value
 from lakefolio.views.table_changes import RowChange, table_changes
@@ -93,6 +88,11 @@ def _compared(session: Session, old: Entry, new: Entry, key: tuple[str, ...], li
 
 def _by_kind(session: Session, old: Entry, new: Entry, limit: int) -> Differences | None:
     """Return the differences of two entries of one kind; None if nothing can look into it."""
+    from lakefolio.compare.arrays import compare_arrays, compare_pictures, compare_sparse
+    from lakefolio.compare.models import compare_estimators, compare_tensors
+    from lakefolio.compare.texts import compare_folders, compare_texts, text_of_file
+    from lakefolio.compare.values import compare_values
+
     kind, notes = new.kind, (old.details, new.details)
     if kind == "array":
         return compare_arrays(session.load(old, mmap=True), session.load(new, mmap=True), limit)
@@ -105,6 +105,8 @@ def _by_kind(session: Session, old: Entry, new: Entry, limit: int) -> Difference
     if kind == "directory":
         return compare_folders(*(session.local_path(one) for one in (old, new)))
     if kind == "model":
+        from lakefolio.items.sklearn_reading import plain_model
+
         before, after = (plain_model(session.local_path(one)) for one in (old, new))
         return compare_estimators(before, after, notes)
     if kind == "torch":
@@ -113,6 +115,8 @@ def _by_kind(session: Session, old: Entry, new: Entry, limit: int) -> Difference
     if kind == "figure" and {old.media_type, new.media_type} == {"image/png"}:
         if importlib.util.find_spec("PIL") is None:
             return None
+        import numpy as np
+
         pictures = [session.load(one, as_="pil") for one in (old, new)]
         modes = {one.mode for one in pictures}
         if len(modes) > 1 or "P" in modes:
@@ -135,9 +139,11 @@ def _rows(session: Session, entry: Entry) -> Path | pa.Table:
     if entry.storage == "reference" or entry.kind == RECORDS:
         found: pa.Table = session.load(entry, as_="arrow")
         return found
-    content = session.load(entry, as_="dataset")
-    files = getattr(content, "files", None)
-    return Path(files[0]) if files else content
+    try:
+        file = TableHandler().file(session.blobs.source(entry), entry.details)
+    except LakefolioError as exc:
+        raise about(exc, entry.folio, entry.item, f"item {entry.ref}", version=entry.version) from exc
+    return file or session.load(entry, as_="arrow")
 
 
 def _as_bytes(old: Entry, new: Entry) -> Differences:

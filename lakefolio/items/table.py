@@ -192,6 +192,17 @@ class TableHandler:
                 raise
             raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
 
+    def file(self, source: Source, details: Mapping[str, object]) -> Path | None:
+        """Return the local, verified Parquet file of a table whose stored types are its own; None of other tables.
+
+        Raises:
+            IntegrityError: If the file can't be read.
+        """
+        try:
+            return _checked(source, details, _own_file, on_disk=True)
+        except _DAMAGE as exc:
+            raise IntegrityError(f"the stored table can't be read: {exc}", kind="bad-content") from exc
+
     def plain(self, source: Source, details: Mapping[str, object]) -> pa.Table:
         """Return the table as files of other formats hold it: periods as texts, index levels as of ``reset_index``.
 
@@ -286,14 +297,18 @@ def _checked(
 
 def _dataset(file: Path | pa.Buffer) -> Any:
     """Return a dataset that scans a file as it is needed; None if the stored types are not those of the table."""
+    if _own_file(file) is None:
+        return None
     import pyarrow.dataset
 
-    if not isinstance(file, Path):
-        return None
-    schema, stored = parquet.schemas_of(file)
-    if not stored.names or schema.types != stored.types:
-        return None
+    schema = parquet.schemas_of(file)[0]
     return pyarrow.dataset.dataset(file, schema=schema.remove_metadata(), format="parquet")
+
+
+def _own_file(file: Path | pa.Buffer) -> Path | None:
+    """Return a file whose stored types are those of its table; None of another, or of no file."""
+    schema, stored = parquet.schemas_of(file)
+    return file if isinstance(file, Path) and stored.names and schema.types == stored.types else None
 
 
 def _projection(file: Path | pa.Buffer, columns: Sequence[object] | None) -> tuple[list[str] | None, list[Any] | None]:

@@ -32,7 +32,6 @@ from lakefolio.format.sql_text import sql_id
 from lakefolio.views.binding import open_tables
 from lakefolio.views.plain_tables import PlainTables, plain_tables
 from lakefolio.views.shared_rows import NOTHING_SHARED, SharedRows, shared_rows
-from lakefolio.views.sql_guard import first_line
 from lakefolio.views.table_side import TableSide, comparable
 
 if TYPE_CHECKING:
@@ -147,6 +146,8 @@ def table_changes(old: Path | pa.Table, new: Path | pa.Table, key: Sequence[str]
             columns = [plain.aliases.get(one, one) for one in key]
             return _named(_Comparison(connection, *sides, columns).run(limit), plain)
     except duckdb.Error as exc:
+        from lakefolio.views.sql_guard import first_line
+
         raise InvalidInputError(
             f"the tables can't be compared: {first_line(exc)}",
             kind="bad-comparison",
@@ -350,14 +351,15 @@ class _Comparison:
             source, both = f"{' join '.join(sides)} on {numbers[0]} = {numbers[1]}", "true"
         some = self._some(columns)
         first = f"min({numbers[0]}, {max(limit, 1)}) filter (where {both} and ({some}))"
-        ((changed, firsts),) = self._old.all(
-            f"select count(*) filter (where {both} and ({some})), {first} from {source}"
-        )
+        asked = f"count(*) filter (where {both} and ({some})), {first}"
+        for part in _parts(columns):
+            each = ", ".join(f"count(*) filter (where {both} and {self._differs(one)})" for one in part)
+            ((changed, firsts, *counts),) = self._old.all(f"select {asked}, {each} from {source}")
+            found.count(part, counts)
+            if not changed:
+                break
         found.changed += changed
         found.pairs += [(one, one) for one in (firsts or [])[:limit]]
-        for part in _parts(columns) if changed else ():
-            each = ", ".join(f"count(*) filter (where {both} and {self._differs(one)})" for one in part)
-            found.count(part, self._old.all(f"select {each} from {source}")[0])
 
     def _by_key(self, found: _Rows, shared: SharedRows, limit: int) -> None:
         sides = (self._old, self._new)
@@ -396,6 +398,8 @@ class _Comparison:
             self._connection.execute("create temp table pairs as select unnest(pairs, recursive := true) from found")
             by_number = [f"{side.name}.{sql_id(side.number)}" for side in sides]
             parts = [f"{side.only(ranges)} as {side.name}" for side, ranges in zip(sides, left, strict=True)]
+            if all(side.path for side in sides):  # files are skipped by the pairs' numbers, Arrow tables can't be
+                self._connection.execute("reset disabled_optimizers")
             joined = (
                 f"pairs join {parts[0]} on pairs.o = {by_number[0]} join {parts[1]} on pairs.n = {by_number[1]}"
                 if changed <= _NARROW
