@@ -411,12 +411,47 @@ def test_every_vendor_error_has_a_translation():
         (vendor.GenericError("status code: 403 x <Code>AccessDenied</Code>"), "permission-denied", StorageError),
         (vendor.PermissionDeniedError("status code: 403 <Code>ExpiredToken</Code>"), "unauthenticated", StorageError),
         (vendor.GenericError("status code: 404 <Code>ContainerNotFound</Code>"), "bucket-not-found", LakeNotFoundError),
+        (vendor.GenericError("Received redirect without LOCATION"), "wrong-region", StorageError),
+        (vendor.GenericError("status code: 301 <Code>PermanentRedirect</Code>"), "wrong-region", StorageError),
+        (
+            vendor.GenericError("status code: 400 <Code>AuthorizationHeaderMalformed</Code>"),
+            "unauthenticated",
+            StorageError,
+        ),
     ],
 )
 def test_what_errors_mean(raised, kind, cls):
     error = translate(raised, "read", "a/b", open_store("memory://translation"))
     assert error.kind == kind
     assert type(error) is cls
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "advised"),
+    [
+        ("GET http://h:9/b/x kind: Connect Connection refused", "(http://h:9: connection refused)", "endpoint"),
+        ("GET https://h:9/b/x kind: Connect InvalidContentType", "(https://h:9: it does not speak https;", "endpoint"),
+        ("GET https://u:pw@h/b/x kind: Connect dns error", "(its name could not be resolved)", "endpoint"),
+        (
+            "status code: 400 <Code>AuthorizationHeaderMalformed</Code><Region>eu-west-3</Region>",
+            "another region (eu-west-3, status 400",
+            "AWS_REGION",
+        ),
+        ("status code: 400 <Code>ExpiredToken</Code>", "status 400, ExpiredToken", "log in again"),
+        ("status code: 403 <Code>RequestTimeTooSkewed</Code>", "RequestTimeTooSkewed", "clock"),
+    ],
+)
+def test_the_message_names_the_server_and_what_to_do(text, said, advised):
+    error = translate(vendor.GenericError(text), "read", "a/b", open_store("memory://translation"))
+    assert said in error.message
+    assert error.hint is not None
+    assert advised in error.hint
+
+
+def test_an_endpoint_without_a_scheme_is_named(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
+    with pytest.raises(InvalidInputError, match="'minio:9000' is not a URL"):
+        open_store("s3://bucket/x")
 
 
 def test_the_cause_keeps_no_secret():

@@ -126,15 +126,16 @@ def credential_provider(profile: str | None = None) -> Callable[[], Credentials]
         StorageError: kind ``unauthenticated``, at once if there are no credentials or they can't be had (an SSO
             login that expired), later from the function if they can't be refreshed.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError
 
     session = _session(profile)
 
     def failed(exc: Exception) -> StorageError:
+        half = isinstance(exc, PartialCredentialsError)
         return StorageError(
             f"AWS credentials of {_named(profile)} can't be had: {_one_line(exc)}",
             kind="unauthenticated",
-            hint="log in again (aws sso login), or check the profile",
+            hint="set both the key and its secret" if half else "log in again (aws sso login), or check the profile",
         )
 
     try:

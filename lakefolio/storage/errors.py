@@ -76,6 +76,9 @@ _CODES: Final = {
     "ServerBusy": "throttled",
     "TooManyRequests": "throttled",
     "QuotaExceeded": "no-space",
+    "PermanentRedirect": "wrong-region",
+    "IllegalLocationConstraintException": "wrong-region",
+    "AuthorizationHeaderMalformed": "unauthenticated",
     "InvalidObjectState": "archived",
     "BlobArchived": "archived",
     "BlobBeingRehydrated": "archived",
@@ -92,6 +95,7 @@ _STATUSES: Final = {
 _WHAT: Final = {
     "object-not-found": "there is no such object",
     "bucket-not-found": "the bucket does not exist",
+    "wrong-region": "the bucket lies in another region",
     "object-exists": "an object is there already",
     "permission-denied": "permission denied",
     "unauthenticated": "the credentials were not accepted",
@@ -123,6 +127,7 @@ _CLOUD_HINTS: Final = {
 _HINTS: Final = {
     "panic": "check storage_options and the environment (keys, endpoint) for odd characters",
     "bucket-not-found": "check its name and region, or create it first",
+    "wrong-region": "set AWS_REGION, or region in storage_options, to the region of the bucket",
     "not-a-directory": "choose another path for the lake",
     "link": "put what it points to in its place; the root of a lake may be a link",
     "not-a-file": "a lake holds regular files only; remove it",
@@ -132,12 +137,34 @@ _HINTS: Final = {
     "connection": "check the network, the proxy and the endpoint, then try again",
     "throttled": "try again later, or with fewer writers at once",
     "archived": "restore it (S3: aws s3api restore-object; Azure: change its tier), wait until that is done, try again",
-    "storage": "try again; the cause above tells what the store said",
+    "storage": "try again; if it stays, check the endpoint and how the server is",
 }
+
+_CODE_HINTS: Final = {
+    "ExpiredToken": "the session is over: log in again (aws sso login), or set new keys with their AWS_SESSION_TOKEN",
+    "TokenRefreshRequired": "the session is over: log in again (aws sso login), or set new keys with their token",
+    "RequestTimeTooSkewed": "set the clock of this computer: it differs from that of the store by minutes",
+}
+"""Where the code of the store says better than the kind what to do."""
 
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 _CLASS = re.compile(r"<(?:StorageClass|AccessTier)>([A-Z_]{1,40})<")
 _STATUS = re.compile(r"status code: (\d{3})")
+_REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>")
+_SERVER = re.compile(r"\b(https?://[A-Za-z0-9.:\[\]-]{1,200})/")
+_UNREACHED: Final = {
+    "dns error": "its name could not be resolved",
+    "Connection refused": "connection refused",
+    "ConnectionRefused": "connection refused",
+    "InvalidContentType": "it does not speak https; perhaps http",
+    "invalid peer certificate": "its certificate is not trusted",
+    "kind: Connect": "no connection",
+    "kind: Request": "the connection broke",
+    "kind: Interrupted": "the connection broke",
+    "kind: Decode": "the connection broke",
+    "BadScheme": "plain http is not allowed",
+}
+"""What signs in the text of an error without an answer mean; the first that is found counts."""
 
 
 @cache
@@ -236,22 +263,23 @@ def _kind_of(exc: BaseException) -> tuple[str, str]:
     origin = ", ".join([*([f"status {status}"] if status else []), *([code.group(1)] if code else [])])
     if code and code.group(1) in _CODES:
         found = _CODES[code.group(1)]
-        where = _CLASS.search(text) if found == "archived" else None
-        return found, f"storage class {where.group(1)}" if where else origin
+        if found == "archived" and (where := _CLASS.search(text)):
+            return found, f"storage class {where.group(1)}"
+        if region := _REGION.search(text):  # the region that the bucket lies in; another was signed for
+            return "wrong-region", f"{region.group(1)}, {origin}"
+        return found, origin
     if status is not None:
         return (_STATUSES.get(status, "storage") if kind == "storage" else kind), origin
     if kind != "storage":
         return kind, origin
     if "kind: Timeout" in text or "operation timed out" in text or "deadline has elapsed" in text:
         return "timeout", ""
-    if "dns error" in text:
-        return "connection", "its name could not be resolved"
-    if "Connection refused" in text or "ConnectionRefused" in text:
-        return "connection", "connection refused"
-    if any(sign in text for sign in ("kind: Connect", "kind: Request", "kind: Interrupted", "kind: Decode")):
-        return "connection", "the connection broke" if "kind: Connect" not in text else "no connection"
-    if "BadScheme" in text:
-        return "connection", "plain http is not allowed"
+    if "redirect without LOCATION" in text:  # what S3 answers for a bucket of another region; the body is not told
+        return "wrong-region", ""
+    for sign, meaning in _UNREACHED.items():
+        if sign in text:
+            server = _SERVER.search(text)
+            return "connection", f"{server.group(1)}: {meaning}" if server else meaning
     return "storage", ""
 
 
@@ -275,6 +303,7 @@ def translate(exc: BaseException, action: str, key: str, store: Store) -> Lakefo
     hint = _HINTS.get(kind)
     if kind in ("permission-denied", "unauthenticated"):
         hint = _CLOUD_HINTS.get(store.scheme, "check who owns the folder and its permissions")
+        hint = next((better for code, better in _CODE_HINTS.items() if code in origin), hint)
     facts = {"key": key, "uri": store.uri}
     if kind == "object-not-found":
         return NotFoundError(message, kind=kind, hint=hint, **facts)

@@ -6,8 +6,9 @@ Each is taken from the options, else from the environment, else from the AWS pro
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from obstore import store as vendor
@@ -21,6 +22,7 @@ from lakefolio.storage.store import Store
 
 __all__ = ["open_s3"]
 
+_HOST_AND_PORT: Final = re.compile(r"[A-Za-z0-9.-]{1,100}:\d{1,5}")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
@@ -99,18 +101,19 @@ def _endpoint(rest: dict[str, str], settings: aws.ProfileSettings) -> str:
     if not found and not truthy(os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")):
         found = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), None) or settings.endpoint
     endpoint = (found or "").rstrip("/")
-    if endpoint and not urlsplit(endpoint).netloc:
-        raise InvalidInputError(
-            "the endpoint is not a URL",
-            kind="bad-option",
-            hint="write it with http:// or https://",
-            option="endpoint",
-        )
     if "@" in endpoint:
         raise InvalidInputError(
             "the endpoint URL holds credentials",
             kind="bad-option",
             hint="give them as aws_access_key_id and aws_secret_access_key",
+            option="endpoint",
+        )
+    if endpoint and not urlsplit(endpoint).netloc:
+        named = f" {endpoint!r}" if _HOST_AND_PORT.fullmatch(endpoint) else ""  # anything else might be a secret
+        raise InvalidInputError(
+            f"the endpoint{named} is not a URL",
+            kind="bad-option",
+            hint="write it with http:// or https:// before it",
             option="endpoint",
         )
     return endpoint
