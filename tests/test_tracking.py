@@ -1,9 +1,11 @@
 """``lake.track()``: what a process reads and adds is lineage of one run, and ``folio.why`` tells it."""
 
+import html
 import subprocess
 import sys
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +13,7 @@ import pytest
 from inside import session_of
 
 import lakefolio as lf
+from lakefolio.folio.origin import Origin
 from lakefolio.session.input_tracking import set_process_run
 from lakefolio.testing.need import need
 
@@ -226,3 +229,24 @@ def test_the_inputs_of_a_refused_item_are_not_told(lake, monkeypatch):
         assert told == []
         folio.add("first", 1).add("second", 2)
     assert told == ["f:first was made from f:raw@1, which this run has read (inputs=[] says otherwise)"]
+
+
+@pytest.mark.parametrize(
+    ("first", "shown", "hidden"),
+    [
+        (60, ["… 44 lines before", "# line 44", "add('fig', plot)", "# line 67", "… 32 lines after"], "get('fig')"),
+        (2, ["# line 0", "add('fig', plot)", "# line 23", "… 76 lines after"], "before"),
+        (None, ["… 76 lines before", "# line 76", "get('fog')"], "after"),
+    ],
+)
+def test_the_origin_of_an_item_shows_the_code_around_its_add(first, shown, hidden):
+    code = [f"# line {number}" for number in range(100)]
+    code[99] = "get('fog')" if first is None else "get('fig')"
+    if first is not None:
+        code[first] = "add('fig', plot)"
+    origin = Origin(
+        ref="f:fig@3", what="", description=None, made_by="ada", made_at=datetime.now(UTC), code="\n".join(code)
+    )
+    for text in (str(origin), html.unescape(origin._repr_html_())):
+        assert [one for one in shown if one not in text] == []
+        assert hidden not in text

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Origin", "Source", "why"]
 
 _CODE_FOLIO: Final = "code"
-_SHOWN_LINES: Final = 40
+_SHOWN_LINES: Final = 24
+_LINES_AFTER: Final = 8
 _PICTURE_BYTES: Final = 4 * 2**20
 
 
@@ -111,7 +112,7 @@ class Origin(AsText):
             lines.append("  from    nothing that was recorded")
         lines += [f"  {name:<7} {text}" for name, text in facts.items()]
         if self.code:
-            lines += ["", *_tail(self.code)]
+            lines += ["", *_excerpt(self.code, self.ref)]
         return visible("\n".join(lines))
 
     def _repr_html_(self) -> str:
@@ -128,7 +129,7 @@ class Origin(AsText):
         if rows:
             parts.append(html.row_table(("from", "what", "added", ""), rows))
         if self.code:
-            text = html.shown("\n".join(_tail(self.code)), 1_000_000)
+            text = html.shown("\n".join(_excerpt(self.code, self.ref)), 1_000_000)
             parts.append(
                 html.Markup(f'<details><summary>code</summary><pre style="font-size:.9em">{text}</pre></details>')
             )
@@ -225,7 +226,14 @@ def _line(one: Source) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _tail(code: str) -> list[str]:
+def _excerpt(code: str, ref: str) -> list[str]:
+    """Return the lines around the first that names the item in quotes, which is where it was added; else the last."""
     lines = code.rstrip().splitlines()
-    cut = len(lines) - _SHOWN_LINES
-    return [*([f"… {counted(cut, 'line')} before"] if cut > 0 else []), *lines[-_SHOWN_LINES:]]
+    name = ref.partition(":")[2].rpartition("@")[0]
+    named = (number for number, line in enumerate(lines) if f'"{name}"' in line or f"'{name}'" in line)
+    end = next(named, len(lines)) + _LINES_AFTER
+    end = min(max(end, _SHOWN_LINES), len(lines))
+    start = max(end - _SHOWN_LINES, 0)
+    before = [f"… {counted(start, 'line')} before"] if start else []
+    after = [f"… {counted(len(lines) - end, 'line')} after"] if end < len(lines) else []
+    return [*before, *lines[start:end], *after]
