@@ -44,6 +44,7 @@ _PLAIN_KINDS: Final = ("json", "timestamp", "artifact", "directory")
 """The kinds of content that nothing of pandas is needed for."""
 _BACK: Final = re.compile(r"-\d+")
 SHARED_OPTIONS: Final = ("lake_uri", "at", "as_json")
+_SENTENCE: Final = 500
 SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -243,6 +244,10 @@ class Command(Shared):
         if self.whens:
             args = [f"@{one}" if _BACK.fullmatch(one) else one for one in args]
         return super().parse_args(ctx, args)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the first sentence whole; a list of commands folds what is too long for its line."""
+        return super().get_short_help_str(max(limit, _SENTENCE))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it."""

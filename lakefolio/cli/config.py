@@ -84,4 +84,6 @@ def untrust(app: App, folder: str) -> None:
 def _text(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} = {one}" for name, one in value.items()) or "-"
+    if value is None:
+        return "-"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -13,9 +13,15 @@ from lakefolio.render.text import counted, format_bytes
 __all__ = ["datasets"]
 
 
-@group(example="lakefolio datasets list")
-def datasets() -> None:
-    """Make, list and show datasets: collections of items under one name."""
+@group(example="lakefolio datasets list", alone=True)
+@click.pass_context
+def datasets(ctx: click.Context) -> None:
+    """Make, list and show datasets: collections of items under one name.
+
+    Without a command it lists them.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_datasets)
 
 
 @command(example="lakefolio datasets create paper experiments/clf:scores", light=True, of=datasets)

@@ -16,6 +16,7 @@ from lakefolio.lake.reading import present_ref
 from lakefolio.pages.preview import READ_BYTES, preview
 from lakefolio.pages.values import cell, cut, heading
 from lakefolio.render.text import counted, format_bytes
+from lakefolio.terminal import cell_count, padded
 
 if TYPE_CHECKING:
     from lakefolio.cli.app import App
@@ -109,9 +110,9 @@ def _files(folder: Path) -> str:
     """Return the files of a folder with their sizes, by name."""
     found = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.as_posix())
     names = [path.relative_to(folder).as_posix() for path in found]
-    width = max(map(len, names), default=0)
+    width = max(map(cell_count, names), default=0)
     return "\n".join(
-        f"{name:<{width}}  {format_bytes(path.lstat().st_size)}" for name, path in zip(names, found, strict=True)
+        f"{padded(name, width)}  {format_bytes(path.lstat().st_size)}" for name, path in zip(names, found, strict=True)
     )
 
 

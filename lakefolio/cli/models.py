@@ -22,9 +22,15 @@ __all__ = ["models"]
 _PRODUCTION: Final = "production"
 
 
-@group(example="lakefolio models list")
-def models() -> None:
-    """Register models under names; promote and roll back their versions."""
+@group(example="lakefolio models list", alone=True)
+@click.pass_context
+def models(ctx: click.Context) -> None:
+    """Register models under names; promote and roll back their versions.
+
+    Without a command it lists them.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_models)
 
 
 @command("list", example="lakefolio models list", light=True, of=models)

@@ -21,7 +21,7 @@ _FACT: Final = re.compile(r"([^<>=!]+?)\s*(<=|>=|!=|=|<|>)\s*(.*)", re.DOTALL)
 @command(example="lakefolio query --type table --metadata 'quality_score>=0.9' --order-by -created_at", light=True)
 @click.option("--folio", metavar="FOLIO", shell_complete=folios, help="In this folio.")
 @click.option("--name", metavar="NAME", help="Of this name.")
-@click.option("--type", "kind", metavar="TYPE", help="Of this kind, or of this metadata 'type'.")
+@click.option("--type", "--kind", "kind", metavar="TYPE", help="Of this kind, or of this metadata 'type'.")
 @click.option(
     "--tag",
     "tags",

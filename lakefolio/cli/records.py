@@ -172,14 +172,16 @@ upsert = _writer("upsert", "Add rows, and replace those of the same key, all or 
 @click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="The most rows.")
 def query(app: App, ref: str, where: str | None, columns: tuple[str, ...], order: tuple[str, ...], limit: int) -> None:
     """Print rows of a record table."""
+    from lakefolio.cli.sql import cells_of
     from lakefolio.pages.values import cell
 
     found = _table(app, ref).query(where, list(columns) or None, list(order) or None, limit, as_="arrow")
-    rows = found.to_pylist()
+    shown, numbers = cells_of(found, found.schema.names)
     app.output.rows(
-        [{name: cell(value) for name, value in row.items()} for row in rows],
+        [{name: cell(value) for name, value in row.items()} for row in found.to_pylist()] if app.as_json else None,
         found.schema.names,
-        [["" if value is None else str(value) for value in row.values()] for row in rows],
+        shown,
+        right=numbers,
         empty="no rows",
     )
 

@@ -95,6 +95,10 @@ def _spans(lake: Lake, run_id: str) -> dict[str, str]:
     return found
 
 
+def _rounded(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _called(lake: Lake, run_id: str) -> str:
     try:
         return display_name(run_id, lake.get_run(run_id).name)
@@ -126,7 +130,7 @@ def _text(lake: Lake, run: RunManifest) -> str:
     lines += ["parameters:"] * bool(run.params) + [f"  {name} = {value}" for name, value in run.params.items()]
     spans = _spans(lake, run.run_id)
     lines += ["metrics:"] * bool(run.metrics)
-    lines += [f"  {name} = {value}{spans.get(name, '')}" for name, value in run.metrics.items()]
+    lines += [f"  {name} = {_rounded(value)}{spans.get(name, '')}" for name, value in run.metrics.items()]
     for title, refs in (("inputs", run.inputs), ("outputs", run.outputs)):
         lines += [f"{title}:"] * bool(refs) + [f"  {one.name}  {one.ref}" for one in refs]
     return "\n".join([*lines, *(["error:", run.error] if run.error else [])])

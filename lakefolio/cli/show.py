@@ -13,7 +13,7 @@ from lakefolio.cli.naming import items
 from lakefolio.format.names import short_id
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted, format_bytes
-from lakefolio.terminal import text_of
+from lakefolio.terminal import cell_count, padded, text_of
 
 if TYPE_CHECKING:
     from lakefolio.history.log import History
@@ -182,8 +182,8 @@ def _columns(info: Mapping[str, object]) -> list[str]:
         return []
     types = info.get("dtypes")
     types = types if isinstance(types, Mapping) else {}
-    width = max((len(str(name)) for name in names), default=0)
-    lines = [f"{name!s:<{width}}  {types.get(name, '')}".rstrip() for name in names[:_SHOWN_COLUMNS]]
+    width = max((cell_count(str(name)) for name in names), default=0)
+    lines = [f"{padded(str(name), width)}  {types.get(name, '')}".rstrip() for name in names[:_SHOWN_COLUMNS]]
     more = len(names) - _SHOWN_COLUMNS
     return [*lines, *([f"… and {more:,} more"] if more > 0 else [])]
 

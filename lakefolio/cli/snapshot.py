@@ -13,10 +13,17 @@ __all__ = ["snapshot"]
 
 @group(
     example='lakefolio snapshot create paper-v1 --message "as submitted"',
+    alone=True,
     stray="to take a snapshot: lakefolio snapshot create {}",
 )
-def snapshot() -> None:
-    """Take, list and drop snapshots: protected names for versions."""
+@click.pass_context
+def snapshot(ctx: click.Context) -> None:
+    """Take, list and drop snapshots: protected names for versions.
+
+    Without a command it lists them.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_)
 
 
 @command(example='lakefolio snapshot create paper-v1 --message "as submitted"', light=True, of=snapshot)

@@ -21,7 +21,7 @@ from lakefolio.terminal import visible
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["sql"]
+__all__ = ["cells_of", "sql"]
 
 _SHOWN_ROWS: Final = 1000
 _SHOWN_LETTERS: Final = 80
@@ -112,11 +112,17 @@ def _csv(rows: pa.Table, names: list[str]) -> None:
 
 def _table(output: Output, rows: pa.Table, names: list[str]) -> None:
     shown = rows.slice(0, _SHOWN_ROWS)
-    columns = [[_cell(value) for value in column.to_pylist()] for column in shown.columns]
-    numbers = [name for name, field in zip(names, rows.schema, strict=True) if str(field.type).startswith(_NUMBERS)]
-    output.rows(None, names, list(zip(*columns, strict=True)), right=numbers, empty="no rows", whole=_WHOLE)
+    cells, numbers = cells_of(shown, names)
+    output.rows(None, names, cells, right=numbers, empty="no rows", whole=_WHOLE)
     if rows.num_rows > _SHOWN_ROWS:
         output.note(f"… the first {_SHOWN_ROWS:,} of {rows.num_rows:,} rows; --format csv prints them all")
+
+
+def cells_of(rows: pa.Table, names: list[str]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """Return rows as texts for people, and the names of the columns that hold numbers."""
+    columns = [[_cell(value) for value in column.to_pylist()] for column in rows.columns]
+    numbers = [name for name, field in zip(names, rows.schema, strict=True) if str(field.type).startswith(_NUMBERS)]
+    return list(zip(*columns, strict=True)), numbers
 
 
 def _vertical(output: Output, rows: pa.Table, names: list[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lakefolio.format.times import shown_time
 from lakefolio.render.text import counted, format_bytes
-from lakefolio.terminal import text_of
+from lakefolio.terminal import cell_count, text_of
 
 __all__ = ["describe_folio", "describe_snapshot", "format_time", "format_value", "snapshot_lines"]
 
@@ -60,7 +60,7 @@ def describe_folio(
         path_of: Gives the path of an item, if paths are to be shown.
     """
     heading = f"DataFolio: {title}"
-    lines = [heading, "=" * len(heading), "", f"Lake: {lake} (version {version})"]
+    lines = [heading, "=" * cell_count(heading), "", f"Lake: {lake} (version {version})"]
     for label, key in (("Created", "created_at"), ("Updated", "updated_at")):
         if key in metadata:
             lines.append(f"{label}: {format_time(str(metadata[key]))}")
@@ -92,7 +92,7 @@ def describe_snapshot(snapshot: Info, items: Sequence[Info]) -> str:
         items: The result of ``item_info`` for each of its items, as of the snapshot.
     """
     title, *facts = snapshot_lines(snapshot)
-    lines = [title, "=" * len(title), "", *facts, "", f"Items ({len(items)}):"]
+    lines = [title, "=" * cell_count(title), "", *facts, "", f"Items ({len(items)}):"]
     for label, members in _grouped(items):
         if members:
             lines += ["", f"  {label} ({len(members)}):"]

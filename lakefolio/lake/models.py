@@ -287,7 +287,7 @@ class Model:
             raise NotFoundError(
                 f"alias {alias!r} of model {self.name!r} named no other version before",
                 kind="alias-not-found",
-                hint="model.history() tells what it named",
+                hint=f"lakefolio models history {self.name}, or model.history(), tells what it named",
                 model=self.name,
             )
         return self._move(alias, before[-1], (moves[-1].after,))

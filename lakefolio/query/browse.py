@@ -16,7 +16,7 @@ from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.format.sql_text import sql_id
 from lakefolio.render import html
 from lakefolio.render.text import counted
-from lakefolio.terminal import visible
+from lakefolio.terminal import cell_count, padded, visible
 from lakefolio.views.engine import default_views, described, described_view
 from lakefolio.views.view_files import load_views
 
@@ -110,10 +110,12 @@ class Folder:
         return {"path": self.path, "holds": self.holds, "folders": folders, "rows": self.rows, "count": self.count}
 
     def __repr__(self) -> str:
-        width = max(map(len, self), default=0)
+        width = max(map(cell_count, self), default=0)
         lines = [f"{self.path or 'organisations'}/"]
         for name, count in self.folders.items():
-            lines.append(f"  {name + '/':<{width + 1}}  {'' if count is None else counted(count, self.holds)}".rstrip())
+            lines.append(
+                f"  {padded(name + '/', width + 1)}  {'' if count is None else counted(count, self.holds)}".rstrip()
+            )
         lines += [f"  {name}" for name in self.names[:50]]
         more = self.count - len(self.names[:50])
         lines += [f"  … and {counted(more, self.holds)} more"] if more > 0 else []

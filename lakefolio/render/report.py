@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from lakefolio.format.times import shown_time
 from lakefolio.render import html
 from lakefolio.render.text import format_bytes
 from lakefolio.terminal import visible
@@ -100,4 +102,6 @@ def _shown(name: str, value: Any) -> str:
         return format_bytes(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if name.endswith("_at") and isinstance(value, str):
+        return shown_time(datetime.fromisoformat(value), "auto")
     return str(value)

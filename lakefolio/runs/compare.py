@@ -169,6 +169,6 @@ def _marked(row: Sequence[object]) -> Callable[[Any], Any]:
 
 def _text(value: object) -> str:
     if isinstance(value, datetime):
-        return shown_time(value)
+        return shown_time(value, "seconds")
     text = f"{value:.6g}" if isinstance(value, float) else " ".join(text_of(value).split())
     return text if len(text) <= 40 else text[:39] + "…"

@@ -257,10 +257,11 @@ def _lost(session: Session, put: Put, annotations: Annotations) -> LakefolioWarn
     if not lost:
         return None
     named = " and ".join([", ".join(lost[:-1]), lost[-1]] if len(lost) > 1 else lost)
+    it = "them" if _were(lost) == "were" else "it"
     return LakefolioWarning(
         f"item {put.item!r} of folio {put.folio!r} was overwritten; its {named} {_were(lost)} not carried over",
         kind="words-dropped",
-        hint=f"keep=True carries them over; {old.ref} still has them",
+        hint=f"keep=True carries {it} over; {old.ref} still has {it}",
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 from lakefolio.render import html
 from lakefolio.render.report import AsFrames, AsText
 from lakefolio.render.text import counted
-from lakefolio.terminal import visible
+from lakefolio.terminal import cell_count, padded, visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,9 +111,9 @@ class Status(AsFrames, AsText, Sequence["Stale"]):
     def __str__(self) -> str:
         lines = [self._title()]
         cells = [_HEADINGS, *map(_cells, self._stale[:_SHOWN])]
-        widths = [max(len(row[column]) for row in cells) for column in range(2)]
+        widths = [max(cell_count(row[column]) for row in cells) for column in range(2)]
         if self._stale:
-            lines += [f"  {step:>{widths[0]}}  {item:<{widths[1]}}  {why}".rstrip() for step, item, why in cells]
+            lines += [f"  {step:>{widths[0]}}  {padded(item, widths[1])}  {why}".rstrip() for step, item, why in cells]
         if len(self) > _SHOWN:
             lines.append(f"  … and {len(self) - _SHOWN:,} more; to_arrow() has them all")
         lines += ["to make them again, in this order:"] * bool(self.commands)

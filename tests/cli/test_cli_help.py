@@ -277,3 +277,20 @@ def test_the_pages_that_commands_send_to_exist(run) -> None:
     assert {"importing", "publishing", "pages", "settings"} <= set(topics)
     for topic in topics:
         assert run("help", topic).stdout.startswith("# ")
+
+
+def test_lists_of_commands_show_sentences_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, found in every_command():
+        if isinstance(found, click.Group):
+            with click.Context(found, info_name=name) as ctx:
+                assert [
+                    line for line in found.get_help(ctx).splitlines() if line.startswith("  ") and line.endswith("...")
+                ] == []
+
+
+@pytest.mark.parametrize("name", ["models", "datasets", "snapshot"])
+def test_a_group_that_lists_does_so_without_a_command(run, stocked: str, name: str) -> None:
+    alone = run("--lake", stocked, name)
+    listed = run("--lake", stocked, name, "list")
+    assert (alone.stdout, alone.stderr) == (listed.stdout, listed.stderr)

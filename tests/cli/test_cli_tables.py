@@ -189,3 +189,19 @@ def test_reports_fit_a_terminal(place: str) -> None:
         assert "raw" in shown or command == ["stats"]
         long = [line for line in shown.splitlines() if cell_len(line) > 60]
         assert not [line for line in long if len(line.split()) > 1]
+
+
+def test_columns_of_wide_letters_are_as_wide_as_they_look(tmp_path: Path, run: Run) -> None:
+    lake = lf.open(tmp_path / "wide")
+    folio = lake.folio("観測").add("表", [1]).add("made", [2], inputs=["表"])
+    folio.add("表", [2], overwrite=True)
+    lines = str(lake.status()).splitlines()[1:3]
+    assert cell_len(lines[0].partition("because")[0]) == cell_len(lines[1].partition("表@1")[0])
+
+
+def test_rows_of_a_record_table_align_numbers_to_the_right(tmp_path: Path, run: Run) -> None:
+    lake = lf.open(tmp_path / "records")
+    scores = lake.folio("lab").create_table("scores", {"id": "int64", "name": "string"}, key="id")
+    scores.append([{"id": 7, "name": "ada"}, {"id": 1234, "name": "bob"}])
+    shown = run("--lake", str(tmp_path / "records"), "records", "query", "lab:scores", "--order", "id").stdout
+    assert shown.splitlines() == ["  id  name", "   7  ada", "1234  bob"]
