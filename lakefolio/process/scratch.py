@@ -18,6 +18,7 @@ from lakefolio.process.places import working_directory
 
 __all__ = ["bounded_options", "named_failures", "named_if_full", "private_folder", "scratch_folder", "spill_options"]
 
+_PREFIX: Final = "lakefolio-process-"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _CLOSED: Final = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
 _FAILING: Final = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
@@ -75,13 +76,20 @@ def named_failures(scratch: Path | None) -> Iterator[None]:
 
 
 def private_folder() -> Path:
-    """Return a temporary folder of this process, the same each time; it is removed when the process ends."""
+    """Return a temporary folder of this process, the same each time; it is removed when the process ends.
+
+    Those that killed processes left behind are removed with the first call.
+    """
     return _private_folder(os.getpid())
 
 
 @cache
 def _private_folder(pid: int) -> Path:
-    root = scratch_folder("lakefolio-process-")
+    from lakefolio.process.abandoned import hold, sweep
+
+    root = scratch_folder(_PREFIX)
+    hold(root)
+    sweep(root.parent, _PREFIX)
 
     def remove() -> None:
         if os.getpid() == pid:  # not a forked child's to remove
