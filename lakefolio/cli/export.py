@@ -50,6 +50,9 @@ _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 @click.option("--description", metavar="TEXT", help="What it is.")
 @click.option("--license", metavar="ID|URL", help="Its licence, such as CC-BY-4.0.")
 @click.option("--author", "authors", multiple=True, metavar="NAME", help="Who made it; repeatable.")
+@click.option("--affiliation", metavar="NAME", help="The organisation of its authors.")
+@click.option("--publisher", metavar="NAME", help="The organisation that publishes it.")
+@click.option("--url", metavar="URL", help="Where it will be found.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 def export(
     app: App,
@@ -67,7 +70,8 @@ def export(
     300 items, and says what it leaves out.
 
     --croissant and --ro-crate write the files of FOLIO and their description into a new folder; both may name the same
-    one. What is not given is taken from the folio's metadata (license, title, description, authors).
+    one. What is not given is taken from the folio's metadata (license, title, description, authors, affiliation,
+    publisher, url).
 
     With --at it is the lake as of then, such as a snapshot.
 

@@ -156,6 +156,33 @@ def test_a_crate_tells_who_made_what_from_what(lake: lf.Lake, tmp_path: Path) ->
     assert named <= set(entities)
 
 
+def test_organisations_are_named_where_they_were_given(lake: lf.Lake, tmp_path: Path) -> None:
+    authors = [{"name": "Ada", "affiliation": "London"}, "Bob"]
+    lake.folio("exp/clf").metadata.update({"authors": authors, "affiliation": "Paris"})
+    publish(lake, "exp/clf", tmp_path / "out", ["ro-crate", "croissant"], publisher="London")
+    graph = described(tmp_path / "out", "ro-crate-metadata.json")["@graph"]
+    entities = {one["@id"]: one for one in graph}
+    assert len(entities) == len(graph)
+
+    def name_of(found: dict[str, str]) -> str:
+        return entities[found["@id"]]["name"]
+
+    assert [(name_of(one), name_of(entities[one["@id"]]["affiliation"])) for one in entities["./"]["author"]] == [
+        ("Ada", "London"),
+        ("Bob", "Paris"),
+    ]
+    assert name_of(entities["./"]["publisher"]) == "London"
+    assert described(tmp_path / "out", "croissant.json")["publisher"]["name"] == "London"
+
+
+def test_no_path_of_this_computer_is_published(lake: lf.Lake, tmp_path: Path) -> None:
+    publish(lake, "exp/clf", tmp_path / "out", ["ro-crate", "croissant"])
+    for name in ("ro-crate-metadata.json", "croissant.json"):
+        assert str(tmp_path) not in (tmp_path / "out" / name).read_text()
+    named = described(tmp_path / "out", "croissant.json")["url"]
+    assert named.replace("-", "").startswith(f"urn:uuid:{lake.lake_id}#exp/clf@")
+
+
 def test_a_snapshot_is_published_as_it_was(lake: lf.Lake, tmp_path: Path) -> None:
     then = lake.at(lake.snapshots("exp/clf")[0].target_version)
     publish(then, "exp/clf", tmp_path / "out", ["croissant"], license="https://example.org/terms")

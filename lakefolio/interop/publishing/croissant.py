@@ -69,6 +69,7 @@ def croissant(told: Description) -> dict[str, Any]:
     """Return the content of ``croissant.json``; ``mlcroissant validate`` finds no error in it."""
     files = [one for one in told.files if _digest(one)]  # Croissant has no file without one
     ids = _Ids()
+    names = ", ".join(one.name for one in told.authors)
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -80,8 +81,9 @@ def croissant(told: Description) -> dict[str, Any]:
         "url": told.url,
         "version": f"{told.version}.0.0",
         "datePublished": told.published_at.isoformat(),
-        "creator": [{"@type": "sc:Person", "name": one} for one in told.authors],
-        "citeAs": f"{', '.join(told.authors)}: {told.name}, version {told.version}, {told.published_at:%Y-%m-%d}",
+        "creator": [{"@type": "sc:Person", "name": one.name} for one in told.authors],
+        **({"publisher": {"@type": "sc:Organization", "name": told.publisher}} if told.publisher else {}),
+        "citeAs": f"{names}: {told.name}, version {told.version}, {told.published_at:%Y-%m-%d}",
         "distribution": [_file(one, ids) for one in files],
         "recordSet": list(_tables(files, ids)),
     }

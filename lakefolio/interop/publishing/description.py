@@ -12,10 +12,23 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.interop.publishing.files import PublishedFile
 from lakefolio.runs.record import RunManifest
 
-__all__ = ["Description", "license_address"]
+__all__ = ["Author", "Description", "license_address"]
 
 _SPDX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 _ADDRESS: Final = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*:[^\s<>"{}|\\^`]+""")  # RFC 3987; others are dropped by readers
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """A person who made a folio.
+
+    Attributes:
+        name: The name.
+        affiliation: The organisation that the person belongs to, if that was said.
+    """
+
+    name: str
+    affiliation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +39,9 @@ class Description:
         name: Its title.
         description: A sentence or more about it.
         license: Address of its licence.
-        authors: Names of people.
-        url: Where it can be found.
+        authors: People.
+        publisher: The organisation that publishes it, if that was said.
+        url: Where it can be found, or else a name for it.
         version: The version of the lake, ``17``.
         published_at: When that version was committed.
         files: Its files.
@@ -37,7 +51,8 @@ class Description:
     name: str
     description: str
     license: str
-    authors: Sequence[str]
+    authors: Sequence[Author]
+    publisher: str | None
     url: str
     version: int
     published_at: datetime

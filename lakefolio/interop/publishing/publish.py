@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from lakefolio.errors import (
     InvalidInputError,
@@ -18,7 +19,7 @@ from lakefolio.errors import (
     nearest,
 )
 from lakefolio.interop.publishing.croissant import croissant
-from lakefolio.interop.publishing.description import Description, license_address
+from lakefolio.interop.publishing.description import Author, Description, license_address
 from lakefolio.interop.publishing.files import PublishedFile, write_files
 from lakefolio.interop.publishing.ro_crate import ro_crate
 from lakefolio.lake import Lake
@@ -31,6 +32,7 @@ from lakefolio.terminal import shown_value
 
 __all__ = ["FORMS", "publish"]
 
+_FOUND_ANYWHERE: Final = ("s3://", "gs://", "az://")
 FORMS: Final[Mapping[str, tuple[str, Callable[[Description], dict[str, Any]]]]] = {
     "croissant": ("croissant.json", croissant),
     "ro-crate": ("ro-crate-metadata.json", ro_crate),
@@ -49,12 +51,15 @@ def publish(
     description: str | None = None,
     license: str | None = None,
     authors: Iterable[str] = (),
+    affiliation: str | None = None,
+    publisher: str | None = None,
     url: str | None = None,
 ) -> Report:
     """Write a folio as a folder with its files and a description of each form; it appears when it is complete.
 
-    The folio's metadata ``title``, ``description``, ``license``, ``authors`` and ``url`` replace arguments that are not
-    given. Archived items are left out.
+    The folio's metadata ``title``, ``description``, ``license``, ``authors``, ``affiliation``, ``publisher`` and
+    ``url`` replace arguments that are not given. An author there may be ``{"name": …, "affiliation": …}``. Archived
+    items are left out.
 
     Args:
         lake: The lake, at the version to publish: ``lake.at("paper-v1")``.
@@ -65,7 +70,10 @@ def publish(
         description: A sentence or more about it.
         license: An SPDX identifier (``CC-BY-4.0``) or an address.
         authors: Names of people; by default the authors of the commits of its items.
-        url: Where it will be found; by default the lake's address.
+        affiliation: The organisation of the authors who have none of their own.
+        publisher: The organisation that publishes it.
+        url: Where it will be found; by default the address of a lake in a bucket, and for other lakes a name made of
+            the lake's id (``urn:uuid:…``), since a path of this computer leads nobody anywhere.
 
     Returns:
         ``path``, ``files``, ``size_bytes``, ``version``, ``forms``.
@@ -78,7 +86,8 @@ def publish(
         PlaceTakenError: Something is at ``target``.
         StorageError: kind ``local-write-failed``.
     """
-    for word, text in {"title": title, "description": description, "license": license, "url": url}.items():
+    words = {"title": title, "description": description, "license": license, "url": url}
+    for word, text in {**words, "affiliation": affiliation, "publisher": publisher}.items():
         if not isinstance(text, str | None):  # nothing that follows would look
             raise UnsupportedTypeError(
                 f"publish() got {word}={shown_value(text):.60}, expected str", kind="bad-argument"
@@ -108,7 +117,9 @@ def publish(
     place = _place(target)
     files: list[PublishedFile] = []
     given = authors if isinstance(authors, str) else list(authors)
-    people = _names(given or said.get("authors") or _committers(entries), folio)
+    people = _authors(
+        given or said.get("authors") or _committers(entries), affiliation or _text(said, "affiliation"), folio
+    )
 
     def write(scratch: Path) -> None:
         scratch.mkdir()
@@ -118,7 +129,8 @@ def publish(
             description=description or str(said.get("description") or f"Folio {folio} of a lakefolio lake."),
             license=terms,
             authors=people,
-            url=url or str(said.get("url") or f"{lake.uri}#{folio}@{version}"),
+            publisher=publisher or _text(said, "publisher"),
+            url=url or _text(said, "url") or f"{_address(lake)}#{folio}@{version}",
             version=version,
             published_at=max((one.committed_at for one in entries), default=datetime.now(UTC)),
             files=files,
@@ -162,19 +174,34 @@ def _place(target: str | Path) -> Path:
     return place
 
 
-def _names(authors: object, folio: str) -> list[str]:
-    """Return the names of authors, who may be given as one name, as names, or as objects that have one."""
+def _text(said: Mapping[str, object], name: str) -> str | None:
+    """Return what the metadata of a folio says under a name, as text."""
+    found = said.get(name)
+    return None if found in (None, "") else str(found)
+
+
+def _address(lake: Lake) -> str:
+    """Return the address of a lake in a bucket, or of any other its id: a local path is nobody else's business."""
+    return lake.uri if lake.uri.startswith(_FOUND_ANYWHERE) else f"urn:uuid:{UUID(lake.lake_id)}"
+
+
+def _authors(authors: object, affiliation: str | None, folio: str) -> list[Author]:
+    """Return the authors, who may be given as one name, as names, or as objects with a name and an affiliation."""
     listed = authors if isinstance(authors, list) else [authors]
-    found = [one.get("name") if isinstance(one, Mapping) else one for one in listed]
-    names = [one for one in found if isinstance(one, str) and one]
-    if len(names) != len(found):
+    pairs = [(one.get("name"), one.get("affiliation")) if isinstance(one, Mapping) else (one, None) for one in listed]
+    found = [
+        Author(name, own if isinstance(own, str) and own else affiliation)
+        for name, own in pairs
+        if isinstance(name, str) and name
+    ]
+    if len(found) != len(pairs):
         raise InvalidInputError(
             f"authors of folio {folio!r} are not all names",
             kind="bad-authors",
             hint='write folio.metadata["authors"] = ["Ada Lovelace"]',
             folio=folio,
         )
-    return names
+    return found
 
 
 def _committers(entries: Iterable[Any]) -> list[str]:

@@ -23,8 +23,14 @@ _SELF: Final = "#lakefolio"
 def ro_crate(told: Description) -> dict[str, Any]:
     """Return the content of ``ro-crate-metadata.json``; the RO-Crate validator finds nothing required missing in it."""
     files = {_id(one): one for one in told.files}
-    authors = [
-        {"@id": f"#{quote(one, errors='backslashreplace')}", "@type": "Person", "name": one} for one in told.authors
+    authors: list[dict[str, Any]] = [
+        {"@id": _local(one.name), "@type": "Person", "name": one.name}
+        | ({"affiliation": {"@id": _organisation(one.affiliation)}} if one.affiliation else {})
+        for one in told.authors
+    ]
+    named = [told.publisher, *(one.affiliation for one in told.authors)]
+    organisations = [
+        {"@id": _organisation(one), "@type": "Organization", "name": one} for one in dict.fromkeys(filter(None, named))
     ]
     parts: dict[str, list[PublishedFile]] = {}
     made: dict[str | None, list[str]] = {}
@@ -41,9 +47,11 @@ def ro_crate(told: Description) -> dict[str, Any]:
         "license": {"@id": told.license},
         "version": str(told.version),
         "identifier": told.url,
-        "author": _ids(one["@id"] for one in authors),
+        "author": _ids(_local(one.name) for one in told.authors),
         "hasPart": _ids(files),
     }
+    if told.publisher:
+        root["publisher"] = {"@id": _organisation(told.publisher)}
     if actions:
         root["mentions"] = _ids(one["@id"] for one in actions if one["@type"] == "CreateAction")
     graph = [
@@ -56,6 +64,7 @@ def ro_crate(told: Description) -> dict[str, Any]:
         root,
         {"@id": told.license, "@type": "CreativeWork", "name": told.license.rpartition("/")[2] or told.license},
         *authors,
+        *organisations,
         *(_file(key, one) for key, one in files.items()),
         *actions,
     ]
@@ -64,6 +73,14 @@ def ro_crate(told: Description) -> dict[str, Any]:
         software = {"@type": "SoftwareApplication", "name": "lakefolio", "version": __version__, "url": url}
         graph.append({"@id": _SELF, **software})
     return {"@context": _CONTEXT, "@graph": graph}
+
+
+def _local(name: str) -> str:
+    return f"#{quote(name, errors='backslashreplace')}"
+
+
+def _organisation(name: str) -> str:
+    return _local(f"organisation {name}")  # a person may have the same name
 
 
 def _ids(keys: Iterable[str]) -> Any:
