@@ -114,14 +114,14 @@ class Setting:
         return scrub_value(self.value)
 
 
-def setting(name: str, argument: object = None, *, start: Path | None = None) -> Any:
+def setting(name: str, *, start: Path | None = None) -> Any:
     """Return what a key is set to, to be acted upon; see :func:`found`.
 
     Raises:
         InvalidInputError: As :func:`found`; kind ``untrusted-config``: a file says something that needs trust, and its
             folder has none; names file and line.
     """
-    one = found(name, argument, start=start)
+    one = found(name, start=start)
     if one.needs_trust is not None:
         raise InvalidInputError(
             f"{one.source} sets {name} ({one.needs_trust}), which could send your credentials elsewhere or run code of "
@@ -230,13 +230,13 @@ def default_author(start: Path | None = None) -> str:
     return str(setting("author", start=start))
 
 
-def default_fsync(start: Path | None = None) -> bool:
+def default_fsync() -> bool:
     """Say whether writes to local folders wait for the disk (FORMAT.md, "Power cuts").
 
     Raises:
         InvalidInputError: As :func:`found`.
     """
-    return bool(setting("fsync", start=start))
+    return bool(setting("fsync"))
 
 
 def _user() -> str:

@@ -192,20 +192,20 @@ class DeltaLog:
         """Return the note beside the checkpoint in the newest ``_last_checkpoint``. One request."""
         return note_of(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"), self.seals)
 
-    def rows_after(self, version: int, upto: int | None = None) -> pa.Table:
-        """Return the rows after a version, and only up to another if given, in order; rows must carry a version.
+    def rows_after(self, version: int) -> pa.Table:
+        """Return the rows after a version, in order; rows must carry a version.
 
         Only data files that may hold such rows are read. A file that was replaced and deleted since this handle read
-        the log is read from its replacement, which has the same rows, as of this handle's version or ``upto``.
+        the log is read from its replacement, which has the same rows, as of this handle's version.
 
         Raises:
             IntegrityError: If a data file that the newest log names is missing or damaged.
             ConflictError: If files were replaced and deleted again and again meanwhile.
         """
-        return self._rows_between(version, upto, self.files)
+        return self._rows_between(version, None, self.files)
 
     def _rows_between(self, version: int, upto: int | None, files: FileSet) -> pa.Table:
-        """Return the rows of :meth:`rows_after` in order, from the files that the table had at some version."""
+        """See :meth:`rows_after`; up to a version if given, from the files that the table had at some version."""
         for _ in range(_LOOKS):
             bound = self.version if upto is None and files is not self.files else upto
             try:

@@ -211,7 +211,7 @@ def format_time(iso: str) -> str:
         return iso
 
 
-def format_value(value: object, limit: int = 60) -> str:
+def format_value(value: object) -> str:
     """Return a metadata value on one line, shortened with a note of how much is left out."""
     if isinstance(value, list) and len(value) > 5:
         return f"{text_of(value[:5])[:-1]}, ...] ({counted(len(value) - 5, 'more item')})"
@@ -220,7 +220,7 @@ def format_value(value: object, limit: int = 60) -> str:
     if isinstance(value, list | dict):
         return text_of(value)
     text = " ".join(text_of(value).split("\n"))
-    return text if len(text) <= limit else f"{text[:limit]}... ({counted(len(text) - limit, 'more char')})"
+    return text if len(text) <= 60 else f"{text[:60]}... ({counted(len(text) - 60, 'more char')})"
 
 
 def _stamp(iso: str) -> str:

@@ -189,7 +189,7 @@ def _unreadable(path: Path, exc: BaseException) -> InvalidInputError:
     )
 
 
-def write_excel(table: pa.Table, target: Path, name: str = "data") -> None:
+def write_excel(table: pa.Table, target: Path) -> None:
     """Write a table to an Excel file of one sheet. What a double can't hold, and all that Excel lacks, is text.
 
     Raises:
@@ -206,7 +206,7 @@ def write_excel(table: pa.Table, target: Path, name: str = "data") -> None:
             hint="export it as csv, sqlite or parquet",
         )
     book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet(name)
+    sheet = book.create_sheet("data")
     try:
         sheet.append([_cell(openpyxl, sheet, one) for one in table.column_names])
         for rows in plain_rows(table, keep=(dt.datetime, dt.date, dt.time)):

@@ -236,7 +236,7 @@ def _labels(values: Sequence[object]) -> list[str]:
     return [one.decode("utf-8") if isinstance(one, bytes) else str(one) for one in values]
 
 
-def write_hdf5(table: pa.Table, target: Path, name: str = "data") -> None:
+def write_hdf5(table: pa.Table, target: Path) -> None:
     """Write a table as one dataset of records.
 
     A column with missing values has another, ``<name>__missing``, of flags: an attribute names the two. Numbers keep
@@ -271,7 +271,7 @@ def write_hdf5(table: pa.Table, target: Path, name: str = "data") -> None:
     for field_name, _, values in fields:
         records[field_name] = values
     with h5py.File(target, "w") as file:
-        made = file.create_dataset(name, data=records, chunks=True if len(records) else None)
+        made = file.create_dataset("data", data=records, chunks=True if len(records) else None)
         notes = (table.schema.metadata or {}).get(_NOTE)
         for key, value in (json.loads(notes) if notes else {}).items():
             made.attrs[key] = value

@@ -98,15 +98,15 @@ def chosen_table(there: list[str], table: str | None, where: str) -> str:
     raise InvalidInputError(f"{where!r} has {what}", kind="unknown-table", hint=hint, table=table)
 
 
-def write_sqlite(table: pa.Table, target: Path, name: str = "data") -> None:
+def write_sqlite(table: pa.Table, target: Path) -> None:
     """Write a table to a new SQLite file. Decimals, dates and times become texts, true and false 1 and 0."""
     from lakefolio.items.table_export import plain_rows
 
     with contextlib.closing(sqlite3.connect(target)) as connection:
         columns = ", ".join(f"{sql_id(one.name)} {_declared(one.type)}" for one in table.schema)
-        connection.execute(f"CREATE TABLE {sql_id(name)} ({columns})")
+        connection.execute(f"CREATE TABLE data ({columns})")
         marks = ", ".join("?" * len(table.schema))
-        insert = f"INSERT INTO {sql_id(name)} VALUES ({marks})"
+        insert = f"INSERT INTO data VALUES ({marks})"
         for rows in plain_rows(table, keep=(bytes,)):
             connection.executemany(insert, [tuple(map(_stored, row)) for row in rows])
         connection.commit()

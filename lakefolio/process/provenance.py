@@ -67,17 +67,14 @@ def packages() -> dict[str, Any]:
     }
 
 
-def snapshot_git(folder: Path | None = None) -> dict[str, Any] | None:
-    """Return the state of the git work tree around a folder, None outside of one: untracked files make it dirty.
-
-    Args:
-        folder: Where to look; the working directory if None.
+def snapshot_git() -> dict[str, Any] | None:
+    """Return the state of the git work tree worked in, None outside of one: untracked files make it dirty.
 
     Returns:
         ``commit``, ``commit_short``, ``branch``, ``dirty`` and, if there is one, ``remote`` without credentials.
     """
-    place = folder or working_directory()
-    state = None if place is None else git_state(place, untracked=True)
+    folder = working_directory()
+    state = None if folder is None else git_state(folder, untracked=True)
     if state is None:
         return None
     found = {
@@ -89,16 +86,16 @@ def snapshot_git(folder: Path | None = None) -> dict[str, Any] | None:
     return found | ({"remote": state.remote} if state.remote else {})
 
 
-def snapshot_environment(folder: Path | None = None) -> dict[str, Any]:
-    """Return the Python version, the platform, and what ``uv.lock`` and ``requirements.txt`` of a folder pin."""
+def snapshot_environment() -> dict[str, Any]:
+    """Return the Python version, the platform, and what the working directory's lock files pin."""
     found: dict[str, Any] = {"python_version": platform.python_version(), "platform": platform.platform()}
-    root = folder or working_directory()
-    if root is None:
+    folder = working_directory()
+    if folder is None:
         return found
     with suppress(OSError):
-        found["uv_lock_hash"] = "sha256:" + hashlib.sha256((Path(root) / "uv.lock").read_bytes()).hexdigest()
+        found["uv_lock_hash"] = "sha256:" + hashlib.sha256(Path(folder, "uv.lock").read_bytes()).hexdigest()
     with suppress(OSError):
-        found["requirements"] = scrub((Path(root) / "requirements.txt").read_text(encoding="utf-8", errors="replace"))
+        found["requirements"] = scrub(Path(folder, "requirements.txt").read_text(encoding="utf-8", errors="replace"))
     return found
 
 

@@ -48,8 +48,9 @@ def as_text(title: str, curves: Curves, *, width: int = 64, height: int = 12) ->
     return "\n".join(lines)
 
 
-def as_svg(title: str, curves: Curves, *, width: int = 640, height: int = 240) -> Markup:
+def as_svg(title: str, curves: Curves) -> Markup:
     """Return an inline SVG picture; texts are escaped."""
+    width, height = 640, 240
     thin = _thinned(curves, _POINTS_LIMIT)
     box = _box(thin)
     if box is None:

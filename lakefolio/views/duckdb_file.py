@@ -62,10 +62,10 @@ def _finite(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         yield batch
 
 
-def write_duckdb(table: pa.Table, target: Path, name: str = "data") -> None:
+def write_duckdb(table: pa.Table, target: Path) -> None:
     """Write a table to a new DuckDB file."""
     target.unlink(missing_ok=True)
     with duckdb.connect(str(target)) as connection:
         connection.execute("set enable_progress_bar = false")
         connection.register("lakefolio_rows", table)
-        connection.execute(f"create table {sql_id(name)} as select * from lakefolio_rows")
+        connection.execute("create table data as select * from lakefolio_rows")
