@@ -11,12 +11,30 @@ import pyarrow.compute as pc
 
 from lakefolio.format.column_digest import map_as_list
 
-__all__ = ["children", "rebuilt"]
+__all__ = ["children", "rebuilt", "with_children"]
 
 
 def children(kind: pa.DataType) -> list[pa.Field]:
     """Return the fields of a nested type, none of any other."""
     return [kind.field(index) for index in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+
+
+def with_children(kind: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
+    """Return a struct, map or list with the types of its children changed; any other type as it is, list views too."""
+
+    def changed(field: pa.Field) -> pa.Field:
+        return field.with_type(change(field.type))
+
+    types = pa.types
+    if types.is_struct(kind):
+        return pa.struct(list(map(changed, kind)))
+    if types.is_map(kind):
+        return pa.map_(changed(kind.key_field), changed(kind.item_field), keys_sorted=kind.keys_sorted)
+    if types.is_fixed_size_list(kind):
+        return pa.list_(changed(kind.value_field), kind.list_size)
+    if types.is_large_list(kind):
+        return pa.large_list(changed(kind.value_field))
+    return pa.list_(changed(kind.value_field)) if types.is_list(kind) else kind
 
 
 def rebuilt(array: pa.Array, kind: pa.DataType, convert: Callable[[pa.Array, pa.DataType], pa.Array]) -> pa.Array:

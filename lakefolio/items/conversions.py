@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError, brief
 from lakefolio.format.parquet_columns import has_floats
-from lakefolio.items.arrow_nested import children, rebuilt
+from lakefolio.items.arrow_nested import children, rebuilt, with_children
 from lakefolio.items.optional_imports import need
 
 __all__ = ["checked", "from_polars", "is_failure", "lazy_frame", "polars_scans", "to_pandas", "to_polars"]
@@ -187,15 +187,6 @@ def _polars_type(kind: pa.DataType) -> pa.DataType:
         return pa.timestamp(kind.unit, "UTC")  # polars knows named time zones only; the instants stay the same
     if types.is_decimal256(kind):
         return pa.decimal128(min(kind.precision, 38), kind.scale)
-    if types.is_dictionary(kind) or not children(kind) or isinstance(kind, pa.BaseExtensionType):
-        return kind
-    if types.is_struct(kind):
-        return pa.struct([field.with_type(_polars_type(field.type)) for field in kind])
-    if types.is_map(kind):
-        key, item = (field.with_type(_polars_type(field.type)) for field in (kind.key_field, kind.item_field))
-        return pa.map_(key, item, keys_sorted=kind.keys_sorted)
-    item = kind.value_field.with_type(_polars_type(kind.value_type))
-    if types.is_fixed_size_list(kind):
-        return pa.list_(item, kind.list_size)
-    large = types.is_large_list(kind) or types.is_large_list_view(kind)
-    return pa.large_list(item) if large else pa.list_(item)
+    if types.is_list_view(kind) or types.is_large_list_view(kind):
+        kind = (pa.list_ if types.is_list_view(kind) else pa.large_list)(kind.value_field)
+    return with_children(kind, _polars_type)

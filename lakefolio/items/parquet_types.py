@@ -6,7 +6,8 @@ values, a view as its plain type. :func:`from_stored` gives the column back as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.column_digest import grow_dictionary
-from lakefolio.items.arrow_nested import children, rebuilt
+from lakefolio.items.arrow_nested import children, rebuilt, with_children
 
 __all__ = ["check_schema", "from_stored", "is_composite", "memory_bytes", "storage_type", "to_stored"]
 
@@ -23,12 +24,6 @@ _DIRECT: Final = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary()
 """Values of a dictionary that Parquet writes and reads as a dictionary."""
 _DEEPEST: Final = 48
 """Arrow writes batches of 64 levels; from version 26 on it reads Parquet schemas of 100, and a list takes two there."""
-_LISTS: Final[dict[str, Callable[[pa.Field], pa.DataType]]] = {
-    "list": pa.list_,
-    "large_list": pa.large_list,
-    "list_view": pa.list_view,
-    "large_list_view": pa.large_list_view,
-}
 
 
 def check_schema(schema: pa.Schema) -> None:
@@ -117,19 +112,10 @@ def storage_type(kind: pa.DataType, *, top: bool = True) -> pa.DataType:
         return pa.large_string()  # pyarrow 26 can't write slices of views inside lists and structs
     if types.is_binary_view(kind):
         return pa.large_binary()
-    if types.is_struct(kind):
-        return pa.struct([field.with_type(storage_type(field.type, top=False)) for field in kind])
-    if types.is_map(kind):
-        key, item = (
-            field.with_type(storage_type(field.type, top=False)) for field in (kind.key_field, kind.item_field)
-        )
-        return pa.map_(key, item, keys_sorted=kind.keys_sorted)
-    if types.is_fixed_size_list(kind):
-        return pa.list_(kind.value_field.with_type(storage_type(kind.value_type, top=False)), kind.list_size)
-    for name, make in _LISTS.items():
-        if getattr(types, f"is_{name}")(kind):
-            return make(kind.value_field.with_type(storage_type(kind.value_type, top=False)))
-    return kind
+    if types.is_list_view(kind) or types.is_large_list_view(kind):
+        make = pa.list_view if types.is_list_view(kind) else pa.large_list_view
+        return make(kind.value_field.with_type(storage_type(kind.value_type, top=False)))
+    return with_children(kind, partial(storage_type, top=False))
 
 
 def memory_bytes(table: pa.Table) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.runs.settled import settled
+from lakefolio.runs.liveness import settled
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakefolio import items
 from lakefolio.errors import InvalidInputError
-from lakefolio.runs.settled import settled
+from lakefolio.runs.liveness import settled
 from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:

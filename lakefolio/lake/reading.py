@@ -14,7 +14,7 @@ from lakefolio.lake.reports import Info, Stats
 from lakefolio.model.entries import ENTRY_COLUMNS, Entry
 from lakefolio.model.resolve import At, said_twice
 from lakefolio.render.listing import Listing
-from lakefolio.runs.settled import settled
+from lakefolio.runs.liveness import settled
 from lakefolio.session.record_tables import reader_of
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.runs.liveness import settled
 from lakefolio.runs.record import manifest_of
-from lakefolio.runs.settled import settled
 from lakefolio.terminal import shown_value
 
 if TYPE_CHECKING:

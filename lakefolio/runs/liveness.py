@@ -17,6 +17,7 @@ from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format import json_decode
 from lakefolio.model.changes import SetRun
 from lakefolio.process.identity import alive
+from lakefolio.runs.log_buffer import settle_logged
 from lakefolio.runs.record import logged, time_of
 from lakefolio.runs.validation import final_metrics
 from lakefolio.session.annotations import metadata_texts
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from lakefolio.session.session import Session
 
-__all__ = ["SILENT_S", "lost_runs", "mark_lost", "notice"]
+__all__ = ["SILENT_S", "mark_lost", "notice", "settled"]
 
 SILENT_S: Final = 900.0
 """A run elsewhere that committed nothing for so long is taken for dead: three signs of life were missed."""
@@ -65,7 +66,20 @@ def mark_lost(session: Session, silent_s: float = SILENT_S) -> list[str]:
     return list(found)
 
 
-def lost_runs(session: Session) -> frozenset[str]:
+def settled(session: Session) -> Session:
+    """Return a session whose state does not move, to look at runs through.
+
+    What this process logged is in it, and runs whose process died are called lost. Nothing is written but what was
+    logged. Inside of a batch it is the session itself, which sees the batch.
+    """
+    settle_logged(session)
+    if session.in_batch:
+        session.committed()
+        return session.calling_lost(_lost_runs(session))
+    return session if session.pinned is not None else session.steady().calling_lost(_lost_runs(session))
+
+
+def _lost_runs(session: Session) -> frozenset[str]:
     """Return the runs of the state that is known whose process died, though they are recorded as running.
 
     Nothing is asked of the store, nothing is written. The past is left as it was recorded.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.format.times import parse_time
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Registrar", "Run", "as_active", "current_run", "finish_with", "has_unrecorded_reads", "leave_block"]
 
-_FURTHEST: Final = 2**63
 
 _Raised = type[BaseException] | None
 Registrar = Callable[[str, RunOutput], object]

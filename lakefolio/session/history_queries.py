@@ -138,8 +138,8 @@ def lineage_of(session: Session, entry: Entry) -> Lineage:
     state = session.committed()
     since = edges_of(_since(session, state), state.base)
     root: NodeId = ("entry", entry.entry_id)
-    upward = _walk(state, since, root, by_input=False)
-    found = pa.concat_tables([*upward, *_walk(state, since, root, by_input=True)])
+    upward = _walk(state, since, [root], by_input=False)
+    found = pa.concat_tables([*upward, *_walk(state, since, [root], by_input=True)])
     edges = _once(found)
     names = {(entry.folio, entry.item)}
     for end in ("output", "input"):
@@ -183,10 +183,10 @@ def _since(session: Session, state: State) -> pa.Table:
     return _joined([state.rows.table(), rows_of(MANIFESTS_SCHEMA, pending)]) if pending else state.rows.table()
 
 
-def _walk(state: State, since: pa.Table, root: NodeId, *, by_input: bool) -> list[pa.Table]:
-    """Return the edges on all ways from a node, step by step."""
+def _walk(state: State, since: pa.Table, roots: Iterable[NodeId], *, by_input: bool) -> list[pa.Table]:
+    """Return the edges on all ways from some nodes, step by step."""
     there = "output" if by_input else "input"
-    seen, frontier = {root}, {root}
+    seen, frontier = set(roots), set(roots)
     found = []
     while frontier:
         edges = _edges_at(state, since, frontier, by_input=by_input)
@@ -232,12 +232,7 @@ def impact_of(session: Session, folio: str, item: str, column: str | None = None
         )
     since = edges_of(_since(session, state), state.base)
     roots: set[NodeId] = {("entry", one.entry_id) for one in state.history(folio, item)}
-    found, seen, frontier = [], set(roots), set(roots)
-    while frontier:
-        found.append(_edges_at(state, since, frontier, by_input=True))
-        frontier = set(zip(*_lists(found[-1], "output_kind", "output_id"), strict=True)) - seen
-        seen |= frontier
-    edges = _once(pa.concat_tables(found))
+    edges = _once(pa.concat_tables(_walk(state, since, roots, by_input=True)))
     outputs = list(zip(*_lists(edges, "output_kind", "output_id"), strict=True))
     sources = list(zip(edges.column("input_kind").to_pylist(), _ids(edges, "input").to_pylist(), strict=True))
     names = {one for one in zip(*_lists(edges, "output_folio", "output_item"), strict=True) if None not in one}

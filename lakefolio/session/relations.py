@@ -60,7 +60,7 @@ class LakeTables(Mapping[str, Rows]):
         self._texts = texts
         self._known: dict[str, Rows] = {}
         self._names = [*TABLES, *LOG_TABLES]
-        if not content and (model := self._entries()) is not None:
+        if not content and (model := self._scan(ENTRIES)) is not None:
             self._known = dict(zip(_MODELS, (model, state.rows.table()), strict=True))
             self._names += (*_MODELS, *_FACTS)
             if self._holds_states():
@@ -125,9 +125,6 @@ class LakeTables(Mapping[str, Rows]):
             else:
                 found[name] = replace(scan, rows=rows)
         return found
-
-    def _entries(self) -> FileScan | None:
-        return self._scan(ENTRIES)
 
     def _scan(self, model: Model) -> FileScan | None:
         """Return the rows of a read model as they lie, if it can be read."""

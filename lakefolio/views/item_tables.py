@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefolio.errors import InvalidInputError, brief
+from lakefolio.items.arrow_nested import with_children
 from lakefolio.views.arrow_relation import relation_of
 from lakefolio.views.bounded_json import shallow as bounded
 
@@ -105,13 +106,4 @@ def _known(kind: pa.DataType) -> pa.DataType:
         return pa.decimal128(38, kind.scale) if kind.scale <= _DECIMAL_DIGITS else kind
     if pa.types.is_duration(kind) and kind.unit in ("s", "ms"):
         return pa.duration("us")
-    if pa.types.is_map(kind):
-        return pa.map_(_known(kind.key_type), _known(kind.item_type))
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(kind.value_field.with_type(_known(kind.value_type)), kind.list_size)
-    if pa.types.is_large_list(kind) or pa.types.is_list(kind):
-        make = pa.large_list if pa.types.is_large_list(kind) else pa.list_
-        return make(kind.value_field.with_type(_known(kind.value_type)))
-    if pa.types.is_struct(kind):
-        return pa.struct([one.with_type(_known(one.type)) for one in kind])
-    return kind
+    return with_children(kind, _known)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from lakefolio.format.parquet_columns import bounded_columns, leaves
 from lakefolio.items import parquet
-from lakefolio.items.arrow_nested import children
+from lakefolio.items.arrow_nested import with_children
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,17 +154,7 @@ def _changed(kind: pa.DataType, *, finest: bool = False, zone: str | None = None
         return kind if finest or zone else pa.string()
     if pa.types.is_dictionary(kind):
         return below(kind.value_type)
-    if pa.types.is_map(kind):
-        return pa.map_(below(kind.key_type), below(kind.item_type))
-    if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(below(field.type)) for field in children(kind)])
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(kind.value_field.with_type(below(kind.value_type)), kind.list_size)
-    if pa.types.is_large_list(kind):
-        return pa.large_list(kind.value_field.with_type(below(kind.value_type)))
-    if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(below(kind.value_type)))
-    return kind
+    return with_children(kind, below)
 
 
 def _copy(source: Path, texts: set[str], aliases: Mapping[str, str], target: Path) -> Path:

@@ -12,13 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["scan"]
 
-Batches = Callable[[Sequence[str], int | None, int], Iterator[pa.RecordBatch]]
+_Batches = Callable[[Sequence[str], int | None, int], Iterator[pa.RecordBatch]]
 _PIECE_ROWS: Final = 65_536
 
 
-def scan(
-    batches: Callable[[Sequence[str], int | None, int], Iterator[pa.RecordBatch]], schema: pa.Schema
-) -> pl.LazyFrame:
+def scan(batches: _Batches, schema: pa.Schema) -> pl.LazyFrame:
     """Return a Polars LazyFrame that reads only the columns and rows it is asked for, piece by piece.
 
     Args:

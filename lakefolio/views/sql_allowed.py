@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "AGGREGATES",
     "CATALOGUE",
     "EXPRESSIONS",
     "FUNCTIONS",
@@ -129,7 +130,7 @@ to_json to_microseconds to_millennia to_milliseconds to_minutes to_months to_qua
 to_weeks to_years today transaction_timestamp translate trim trunc try_strptime typeof ucase unbin unhex
 unicode union_extract union_tag union_value unnest unpivot_list upper url_decode url_encode uuid
 uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7 version week weekday weekofyear xor year yearweek """
-_AGGREGATES: Final = """
+AGGREGATES: Final = _listed("""
 any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null arg_max_nulls_last arg_min
 arg_min_null arg_min_nulls_last argmax argmin array_agg avg bit_and bit_or bit_xor bitstring_agg bool_and bool_or corr
 count count_if count_star countif covar_pop covar_samp cume_dist dense_rank entropy favg fill first first_value fsum
@@ -138,8 +139,9 @@ list listagg mad max max_by mean median min min_by mode nth_value ntile percent_
 quantile_disc rank rank_dense regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy
 regr_syy reservoir_quantile row_number sem skewness stddev stddev_pop stddev_samp string_agg sum sum_no_overflow
 sumkahan var_pop var_samp variance wavg weighted_avg
-"""
-FUNCTIONS: Final = _listed(f"{_OPERATORS} {_SCALAR} {_AGGREGATES}")
+""")
+"""Aggregates, and functions of windows."""
+FUNCTIONS: Final = _listed(f"{_OPERATORS} {_SCALAR}") | AGGREGATES
 TABLE_FUNCTIONS: Final = frozenset({"generate_series", "json_each", "json_tree", "range", "unnest"})
 LITERAL_ONLY: Final = frozenset({"generate_series", "range"})
 """Table functions of which the SQL of others gives the bounds as literals."""

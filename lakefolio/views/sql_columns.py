@@ -11,19 +11,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from lakefolio.views.sql_allowed import AGGREGATES
+
 __all__ = ["QueryColumns", "columns_of_query"]
 
 Column = tuple[str, str]
 """A relation, as the statement names it, and a column of it."""
 Sources = frozenset[Column]
 _NONE: Final[Sources] = frozenset()
-_AGGREGATES: Final = {
-    *("any_value", "arg_max", "arg_min", "array_agg", "avg", "bool_and", "bool_or", "count", "count_star", "first"),
-    *("last", "list", "max", "max_by", "mean", "median", "min", "min_by", "mode", "product", "quantile"),
-    *("quantile_cont", "quantile_disc", "stddev", "stddev_pop", "stddev_samp", "string_agg", "sum", "var_pop"),
-    *("var_samp", "variance"),
-}
-"""Functions that are known to be aggregates; of others what they use is taken for a key of ``group by all``."""
 _MULTIPLYING: Final = {"unnest", "generate_subscripts", "regexp_split_to_table"}
 """Functions in a SELECT list that make any number of rows of one."""
 
@@ -140,7 +135,7 @@ class _Query:
             sources = self._of(one, scope, ctes)
             name = (one["alias"] or (one["column_names"][-1] if one["class"] == "COLUMN_REF" else "")).lower()
             columns.append((name, sources))
-            by_all += [] if _calls(one, _AGGREGATES) else [sources]
+            by_all += [] if _calls(one, AGGREGATES) else [sources]
             rows |= sources if _calls(one, _MULTIPLYING) else _NONE
             if one["alias"]:
                 scope.aliases[name] = sources

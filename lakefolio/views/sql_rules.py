@@ -27,8 +27,8 @@ from lakefolio.views.sql_allowed import (
 __all__ = ["Judgement", "judge", "judge_words"]
 
 _DEPTH_LIMIT: Final = 600
-_BEFORE_RELATIONS: Final = frozenset({"from", "join", "pivot", "pivot_wider"})
 """Levels of the tree's JSON; an expression in another adds two or three."""
+_BEFORE_RELATIONS: Final = frozenset({"from", "join", "pivot", "pivot_wider"})
 
 
 @dataclass(frozen=True, slots=True)
