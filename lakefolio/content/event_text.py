@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError, InvalidInputError
+from lakefolio.format.arrow_rows import dicts_of
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.entries import Entry, Stored, content_from_row
@@ -146,7 +147,7 @@ def blob_entries(journal: JournalParts, event_ids: Collection[str]) -> dict[str,
     found: dict[str, Entry] = {}
     for version in sorted(set(versions.values())):
         for rows in journal(_COLUMNS, version - 1):
-            for entry in map(content_from_row, _of_events(rows, event_ids).to_pylist()):
+            for entry in map(content_from_row, dicts_of(_of_events(rows, event_ids))):
                 if entry is not None and entry.version == versions[entry.entry_id]:
                     found[entry.entry_id] = entry
             if rows.column("version")[-1].as_py() > version:

@@ -20,11 +20,13 @@ __all__ = [
     "bounds_of",
     "cells",
     "check_rows",
+    "dicts_of",
     "from_micros",
     "integers",
     "no_rows",
     "rows_of",
     "to_micros",
+    "values_of",
 ]
 
 VERSIONS_END = 2**31
@@ -106,6 +108,24 @@ def cells(column: pa.ChunkedArray) -> list[Any]:
     return found
 
 
+def values_of(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """Return a column as Python values, times in UTC. For a time Arrow's own imports pandas: 0.2 s and 30 MiB."""
+    if pa.types.is_timestamp(column.type):
+        return [None if one is None else from_micros(one) for one in column.cast(pa.int64()).to_pylist()]
+    found: list[Any] = column.to_pylist()
+    return found
+
+
+def _value(cell: pa.Scalar) -> Any:
+    return cell.as_py() if not isinstance(cell, pa.TimestampScalar) or cell.value is None else from_micros(cell.value)
+
+
+def dicts_of(rows: pa.Table) -> list[dict[str, Any]]:
+    """Return rows as dicts of Python values; see :func:`values_of`."""
+    names = rows.schema.names
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*map(values_of, rows.columns), strict=True)]
+
+
 @cache
 def _struct(schema: pa.Schema) -> pa.StructType:
     return pa.struct(list(schema))
@@ -179,12 +199,12 @@ class RowLog:
         where = bisect_right(self._starts, number) - 1
         segment = self._segments[where]
         inside = number - self._starts[where]
-        return {name: segment.column(i)[inside].as_py() for i, name in enumerate(self.schema.names)}
+        return {name: _value(segment.column(i)[inside]) for i, name in enumerate(self.schema.names)}
 
     def value(self, number: int, column: str) -> Any:
         """Return one cell."""
         where = bisect_right(self._starts, number) - 1
-        return self._segments[where].column(column)[number - self._starts[where]].as_py()
+        return _value(self._segments[where].column(column)[number - self._starts[where]])
 
     def micros(self, number: int, column: str) -> int:
         """Return one cell of a column of times, as microseconds since 1970; no time lies beyond what an int can say."""

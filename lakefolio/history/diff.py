@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.format.arrow_rows import dicts_of
 from lakefolio.format.names import is_own_folio
 from lakefolio.history.log import in_order, is_in_order, text_table
 from lakefolio.render import html
@@ -192,7 +193,7 @@ def diff(manifests: pa.Table, a: int, b: int, folio: str | None = None, *, live:
     # only an item with another head at the other version can differ; a tombstone is no head
     differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     numbers = sorted({n for key in differing for n in (old.get(key), new.get(key)) if n is not None})
-    found = rows.select(COMPARED).take(pa.array(numbers, pa.int64())).to_pylist()
+    found = dicts_of(rows.select(COMPARED).take(pa.array(numbers, pa.int64())))
     by_number = dict(zip(numbers, found, strict=True))
 
     def head(state: dict[tuple[str, str], int], key: tuple[str, str]) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
+from lakefolio.format.arrow_rows import dicts_of
 from lakefolio.format.names import short_id
 from lakefolio.format.schema import PURGEABLE
 from lakefolio.format.times import shown_time
@@ -311,7 +312,7 @@ def history(
     ours = pc.and_kleene(pc.equal(manifests.column("folio"), folio), pc.equal(manifests.column("item"), item))
     wanted = pc.and_kleene(ours, pc.is_in(manifests.column("op"), value_set=pa.array(["put", "delete"])))
     names = [name for name in Event.__dataclass_fields__ if name not in (*_DERIVED, "archived")]
-    rows = in_order(manifests.select([*CHANGE_COLUMNS, "ordinal"]).filter(wanted)).to_pylist()
+    rows = dicts_of(in_order(manifests.select([*CHANGE_COLUMNS, "ordinal"]).filter(wanted)))
     if not rows:
         near = manifests.filter(pc.equal(manifests.column("folio"), folio)).column("item").drop_null()
         raise NotFoundError(
@@ -365,7 +366,7 @@ def _purged(manifests: pa.Table) -> dict[str | None, int]:
     rows = manifests.select(["op", "blob_digest", "generation"])
     rows = rows.filter(pc.equal(rows.column("op"), "purge"))
     found: dict[str | None, int] = {}
-    for row in rows.to_pylist():
+    for row in dicts_of(rows):
         found[row["blob_digest"]] = max(found.get(row["blob_digest"], -1), row["generation"] or 0)
     return found
 
@@ -393,7 +394,7 @@ def log(
         manifests = manifests.filter(pc.equal(manifests.column("folio"), folio))
     rows = _tail(in_order(manifests) if limit is None else manifests, limit)
     commits: dict[str, dict[str, Any]] = {}
-    read = rows.select(COMMIT_COLUMNS).to_pylist()
+    read = dicts_of(rows.select(COMMIT_COLUMNS))
     runs = names({row["run_id"] for row in read if row["run_id"] is not None}) if names is not None else {}
     for row in read:
         commit = commits.setdefault(row["commit_id"], {**row, "changes": []})

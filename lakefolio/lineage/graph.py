@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import NotFoundError
+from lakefolio.format.arrow_rows import dicts_of
 from lakefolio.lineage.nodes import Edge, Node, NodeId
 from lakefolio.process.facade import facade
 from lakefolio.render.report import AsText
@@ -315,7 +316,7 @@ def _look_up(
     """Make the nodes; an entry that no row puts is still told by the edges that name it."""
     wanted = pa.array([one for kind, one in keys if kind == "entry"], pa.string())
     chosen = pc.and_(pc.equal(manifests.column("op"), "put"), pc.is_in(manifests.column("entry_id"), value_set=wanted))
-    rows = manifests.select(_ENTRY_COLUMNS).filter(chosen).to_pylist()
+    rows = dicts_of(manifests.select(_ENTRY_COLUMNS).filter(chosen))
     known: dict[str, dict[str, Any]] = {}
     for row in rows:
         known.setdefault(row["entry_id"], row)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypedDict, cast
 import pyarrow as pa
 
 from lakefolio.errors import IntegrityError
-from lakefolio.format.arrow_rows import cells, from_micros
+from lakefolio.format.arrow_rows import dicts_of, values_of
 from lakefolio.format.schema import INPUT_TYPE
 from lakefolio.format.times import shown_time
 from lakefolio.process.facade import maker, obtained
@@ -276,7 +276,7 @@ def entries_from_rows(rows: pa.Table) -> list[Entry]:
             put = getattr(Entry, name).__set__  # a frozen class sets its own attributes in four times the time
             deque(map(put, found, _values(rows, name)), maxlen=0)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
-        return [entry_from_row(row) for row in rows.to_pylist()]  # which says what is wrong with the first bad one
+        return [entry_from_row(row) for row in dicts_of(rows)]  # which says what is wrong with the first bad one
     return found
 
 
@@ -285,9 +285,7 @@ def _values(rows: pa.Table, name: str) -> Iterable[Any]:
     column = rows.column(name) if name in rows.schema.names else pa.chunked_array([pa.nulls(rows.num_rows)])
     if column.null_count and name in _NEEDED:
         raise ValueError(f"column {name!r} lacks values")
-    if pa.types.is_timestamp(column.type):
-        return [from_micros(one) for one in cells(column)]
-    values: list[Any] = column.to_pylist()
+    values = values_of(column)
     empty = _EMPTY.get(name)
     if empty is None:
         return values

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from lakefolio.format.arrow_rows import RowLog, from_micros
+from lakefolio.format.arrow_rows import RowLog, from_micros, values_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model.entries import (
     Entry,
@@ -180,7 +180,7 @@ class RowIndex:
         if len(numbers) < _FEW_ITEMS:
             return [tuple(self.rows.value(number, name) for name in columns) for number in numbers]
         rows = self.rows.table().select(list(columns)).take(pa.array(numbers, pa.int64()))
-        return list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+        return list(zip(*map(values_of, rows.columns), strict=True))
 
     def noted(self, values: dict[str, str], kind: str, subject_id: str, version: int | None = None) -> dict[str, str]:
         """Return the facts of a subject, given those before the rows; only those up to a version if one is given."""

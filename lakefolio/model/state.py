@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lakefolio.format.arrow_rows import values_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.model import state_contents, state_facts, state_past
 from lakefolio.model.entries import Entry, Snapshot, entries_from_rows, entry_from_row
@@ -247,7 +248,7 @@ class State:
         if self.base is None:
             return self.index.cells(list(self.index.numbers(folio).values()), columns)
         heads = self.base.heads_of(folio, ("item", *columns))
-        cells = zip(*(heads.column(name).to_pylist() for name in columns), strict=True)
+        cells = zip(*(values_of(heads.column(name)) for name in columns), strict=True)
         if folio not in self.index.heads:  # no row in memory is about it, be it of a delete
             return list(cells)
         items = heads.column("item").to_pylist()

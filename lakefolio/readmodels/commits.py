@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.format.arrow_rows import dicts_of, to_micros
 from lakefolio.readmodels.keys import whole
 from lakefolio.readmodels.runs import ModelRuns
 
@@ -27,18 +29,19 @@ def first_commit(commits: ModelRuns) -> dict[str, Any] | None:
     return _row(commits.group(file, 0), 0)
 
 
-def last_commit(commits: ModelRuns, column: str, bound: Any) -> dict[str, Any] | None:
+def last_commit(commits: ModelRuns, column: str, bound: datetime | int) -> dict[str, Any] | None:
     """Return the last row whose ``version`` or ``committed_at`` is not above a bound, or None."""
     at = commits.model.schema.get_field_index(column)
+    bound = to_micros(bound) if isinstance(bound, datetime) else bound
     for run in reversed(commits.runs):
         for file, footer in reversed(list(commits.footers(run))):
             lowest = [
-                footer.metadata.row_group(number).column(at).statistics.min for number in range(len(footer.groups))
+                footer.metadata.row_group(number).column(at).statistics.min_raw for number in range(len(footer.groups))
             ]
             number = bisect_right(lowest, bound) - 1
             if number >= 0:
                 rows = commits.group(file, number)
-                values = whole(rows.column(column))
+                values = whole(rows.column(column)).cast(pa.int64())
                 return _row(rows, bisect_right(values, bound, key=lambda one: one.as_py()) - 1)
     return None
 
@@ -77,5 +80,4 @@ def _groups(commits: ModelRuns, commit_id: str | None = None) -> Iterator[pa.Tab
 
 
 def _row(rows: pa.Table, at: int) -> dict[str, Any]:
-    found: dict[str, Any] = rows.slice(at, 1).to_pylist()[0]
-    return found
+    return dicts_of(rows.slice(at, 1))[0]

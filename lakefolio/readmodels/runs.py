@@ -16,6 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from lakefolio.errors import IntegrityError
+from lakefolio.format.arrow_rows import dicts_of
 from lakefolio.readmodels import bloom
 from lakefolio.readmodels.cache import Cache
 from lakefolio.readmodels.keys import Key, Rows
@@ -105,7 +106,7 @@ class ModelRuns:
                 for rows in self._groups(file, key, key, hashed, names=names, newest_first=True):
                     at = self._last_of(rows, key, upto)
                     if at is not None:
-                        found: dict[str, Any] = rows.slice(at, 1).to_pylist()[0]
+                        found: dict[str, Any] = dicts_of(rows.slice(at, 1))[0]
                         return found
         return None
 

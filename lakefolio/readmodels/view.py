@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import IntegrityError, NotFoundError
+from lakefolio.format.arrow_rows import dicts_of
 from lakefolio.format.schema import INPUT_TYPE
 from lakefolio.model.entries import (
     Entry,
@@ -218,7 +219,7 @@ class Folded:
         if at is None:
             return None
         rows = self._rows(ENTRIES, (at["folio"], at["item"], at["version"], at["ordinal"]))
-        return entry_from_row(rows.to_pylist()[0]) if rows.num_rows else None
+        return entries_from_rows(rows)[0] if rows.num_rows else None
 
     def generation(self, blob_digest: str) -> int:
         """See View."""
@@ -255,7 +256,7 @@ class Folded:
 
     def snapshots(self, folio: str | None = None) -> list[Snapshot]:
         """See View."""
-        rows = self.heads(SNAPSHOTS, () if folio is None else (folio,)).to_pylist()
+        rows = dicts_of(self.heads(SNAPSHOTS, () if folio is None else (folio,)))
         return sorted(
             (snapshot_from_row(row) for row in rows), key=lambda one: (one.version, one.name, one.folio or "")
         )
@@ -314,7 +315,7 @@ class Folded:
     def run_states(self, run_ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the rows of ``run_states`` of some runs, by their ids: their newest states, whatever the version."""
         keys = [(run_id,) for run_id in run_ids]
-        found = self._ask(RUN_STATES, lambda runs: runs.rows_of(keys)).to_pylist()
+        found = dicts_of(self._ask(RUN_STATES, lambda runs: runs.rows_of(keys)))
         return {row["run_id"]: row for row in found}
 
     def spans_of_runs(self, run_ids: Collection[str]) -> list[tuple[int, int]]:
@@ -416,7 +417,7 @@ class Folded:
         row = self._last_commit("version", self.version)
         return None if row is None else int(row["version"])
 
-    def _last_commit(self, column: str, bound: object) -> dict[str, Any] | None:
+    def _last_commit(self, column: str, bound: datetime | int) -> dict[str, Any] | None:
         return self._ask(COMMITS, lambda runs: last_commit(runs, column, bound))
 
     def versions_up_to(self, version: int) -> int:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakefolio.errors import InvalidInputError, nearest
-from lakefolio.format.arrow_rows import rows_of
+from lakefolio.format.arrow_rows import dicts_of, rows_of
 from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.history.diff import COMPARED, Diff, diff
 from lakefolio.history.log import CHANGE_COLUMNS, COMMIT_COLUMNS, History, Log, history, log
@@ -236,7 +236,7 @@ def impact_of(session: Session, folio: str, item: str, column: str | None = None
     outputs = list(zip(*_lists(edges, "output_kind", "output_id"), strict=True))
     sources = list(zip(edges.column("input_kind").to_pylist(), _ids(edges, "input").to_pylist(), strict=True))
     names = {one for one in zip(*_lists(edges, "output_folio", "output_item"), strict=True) if None not in one}
-    heads = {("entry", row["entry_id"]): row for row in state.heads_of(names).to_pylist()}
+    heads = {("entry", row["entry_id"]): row for row in dicts_of(state.heads_of(names))}
     known = {node: one for node, row in heads.items() if (one := _columns_of(row["details"])) is not None}
     links: Any = list(zip(outputs, sources, edges.column("details").to_pylist(), strict=True))
     reached = reached_columns(links, roots, None if column is None else frozenset({column}), known)
