@@ -11,11 +11,11 @@ import pytest
 from inside import session_of
 
 import lakefolio as lf
+from lakefolio.delta.commit_clock import CommitClock
 from lakefolio.errors import AlreadyExistsError, StorageError
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.journal.commit_clock import CommitClock
 from lakefolio.journal.head import JournalHead
 from lakefolio.journal.journal import Journal
 from lakefolio.model.changes import Commit, Put

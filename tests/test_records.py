@@ -20,6 +20,7 @@ import pytest
 from inside import session_of
 
 import lakefolio as lf
+from lakefolio.delta.commit_clock import CommitClock
 from lakefolio.errors import (
     AlreadyExistsError,
     FormatError,
@@ -660,16 +661,15 @@ def test_a_snapshot_shows_what_was_acknowledged_before_it(folio: lf.Folio, score
 def test_a_snapshot_is_exact_however_wrong_a_writers_clock_is(
     folio: lf.Folio, scores: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import lakefolio.records.change as module
-
     lake = lf.open(folio.lake_uri)
-    ahead = module.time.time_ns() + 3_600 * 10**9
+    monkeypatch.setattr(CommitClock, "corrected", lambda self, last, key: None)
+    read = CommitClock.now
     with monkeypatch.context() as patched:
-        patched.setattr(module.time, "time_ns", lambda: ahead)
+        patched.setattr(CommitClock, "now", lambda self, last: read(self, last) + dt.timedelta(hours=1))
         scores.append({"id": 1})
     lake.snapshot("one")
     with monkeypatch.context() as patched:
-        patched.setattr(module.time, "time_ns", lambda: 10**15)
+        patched.setattr(CommitClock, "now", lambda self, last: dt.datetime(1970, 1, 12, tzinfo=dt.UTC))
         lf.open(lake.uri).folio("exp").table("scores").append({"id": 2})
     assert ids(folio.table("scores", at="one")) == [1]
     lake.snapshot("two")

@@ -268,7 +268,7 @@ def open_csv(
             notes.append(f"{name!r} is stored as {choice.type}, since {choice.reason}")
     if notes:
         more = f" (and {len(notes) - 5} columns more)" if len(notes) > 5 else ""
-        warnings.warn(f"{paths[0].name}: {'; '.join(notes[:5])}{more}", UserWarning, stacklevel=7)
+        warnings.warn(f"{paths[0].name}: {'; '.join(notes[:5])}{more}", UserWarning, stacklevel=9)
     schema = pa.schema(fields)
     batches = itertools.chain.from_iterable(_batches(path, names, options) for path in paths)
     yield pa.RecordBatchReader.from_batches(schema, _typed(batches, schema, nullable, paths[0]))

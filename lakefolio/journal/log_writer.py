@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lakefolio.delta.actions import LogEntry
+from lakefolio.delta.commit_clock import CommitClock
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, LakefolioError, StorageError
 from lakefolio.format.arrow_rows import no_rows, rows_of
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.journal.commit_clock import CommitClock
 from lakefolio.journal.pending_commit import Committed, PendingCommit
 from lakefolio.model.pending_state import Overlay
 from lakefolio.model.plan import Plan

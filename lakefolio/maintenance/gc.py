@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import pyarrow as pa
 
+from lakefolio.delta.commit_clock import CommitClock
 from lakefolio.delta.orphans import needless_files
 from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import ConflictError, FormatError, IntegrityError, InvalidInputError, StorageError
@@ -33,7 +34,6 @@ from lakefolio.format.arrow_rows import to_micros
 from lakefolio.format.layout import BLOBS, JOURNAL, LOG_TABLES, PENDING, TABLES, table_prefix
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import SPECS
-from lakefolio.journal.commit_clock import CommitClock
 from lakefolio.maintenance.erase import erase
 from lakefolio.maintenance.mark import Marks
 from lakefolio.maintenance.purge import PurgedBlob, Purger

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import pyarrow as pa
 
+from lakefolio.delta.commit_clock import CommitClock
 from lakefolio.errors import AlreadyExistsError, ConflictError, StorageError
 from lakefolio.format.names import new_id
 from lakefolio.format.schema import MANIFESTS_SCHEMA
-from lakefolio.journal.commit_clock import CommitClock
 from lakefolio.maintenance.reachability import aliases_in
 from lakefolio.model.state import State
 from lakefolio.process.clock import SYSTEM_CLOCK, Clock

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError
-from lakefolio.process.clock import now_ms
 from lakefolio.records.state import RecordFile, TableState
 
 if TYPE_CHECKING:
@@ -82,19 +80,18 @@ class Change:
 
 
 def log_entry(
-    log: RecordLog, change: Change, state: TableState, commit_id: str, origin: Origin, once: str | None
+    log: RecordLog, change: Change, state: TableState, commit_id: str, origin: Origin, once: str | None, at_us: int
 ) -> tuple[list[dict[str, Any]], bytes]:
-    """Return the actions of a log entry (its ``commitInfo`` among them) and its bytes."""
-    at_us = max(time.time_ns() // 1000, state.at_us + 1, origin.not_before_us + 1)
+    """Return the actions of a log entry of a time (its ``commitInfo`` among them) and its bytes."""
     ours: dict[str, Any] = {"commit": commit_id, "at": at_us}
     for name, value in (("lake", origin.lake_version), ("author", origin.author), ("message", origin.message)):
         if value is not None:
             ours[name] = value
-    now = now_ms()
+    now = at_us // 1000
     parameters = {"mode": "Append"} if change.operation == "WRITE" else {}
     blind = change.operation == "WRITE" and not state.schema.key
     info = {
-        "timestamp": at_us // 1000,
+        "timestamp": now,
         "operation": change.operation,
         "operationParameters": parameters,
         "isBlindAppend": blind,

@@ -290,7 +290,7 @@ def _difference(found: TableState, state: TableState) -> str | None:
     schemas = [(one.table_id, one.schema.arrow, one.schema.configuration) for one in (found, state)]
     if schemas[0] != schemas[1] or any(state.protocol.get(name) != one for name, one in found.protocol.items()):
         return "it has another schema than the log"
-    expired = now_ms() - _TXN_KEPT_MS
+    expired = max(now_ms(), state.at_us // 1000) - _TXN_KEPT_MS  # it may have been made long after its version
     txns = {name: one for name, one in state.txns.items() if name in found.txns or one[1] > expired}
     if dict(found.txns) != txns:
         return "it has other transactions than the log"
@@ -303,7 +303,7 @@ def _checkpoint(state: TableState, key: str) -> bytes:
     metadata = state.schema.metadata(state.table_id, state.created_ms)
     metadata["configuration"] = list(metadata["configuration"].items())
     metadata["format"] = {"provider": "parquet", "options": []}
-    expired = now_ms() - _TXN_KEPT_MS
+    expired = state.at_us // 1000 - _TXN_KEPT_MS
     rows: list[dict[str, Any]] = [{"protocol": dict(state.protocol)}, {"metaData": metadata}]
     rows += [
         {"txn": {"appId": name, "version": version, "lastUpdated": when}}

@@ -11,8 +11,10 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from lakefolio.delta.commit_clock import CommitClock
 from lakefolio.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -21,7 +23,9 @@ from lakefolio.errors import (
     NotFoundError,
     StorageError,
 )
+from lakefolio.format.arrow_rows import from_micros, to_micros
 from lakefolio.format.names import new_id
+from lakefolio.process.notice import notice
 from lakefolio.records.change import Change, Origin, Written, log_entry, once_key
 from lakefolio.records.log import RecordLog
 from lakefolio.records.state import TableState, moment_of
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["TableVersions"]
 
 _TRIES: Final = 500
+_LAST_US: Final = to_micros(datetime(9999, 1, 1, tzinfo=UTC))
 
 
 class TableVersions:
@@ -45,6 +50,7 @@ class TableVersions:
         self._prefix = prefix
         self._name = name
         self.log = RecordLog(store, prefix)
+        self._clock = CommitClock(store)
         self._newest: TableState | None = None
 
     def begin(self, schema: TableSchema, table_id: str, created_ms: int) -> None:
@@ -141,7 +147,8 @@ class TableVersions:
             version = state.version + 1
             if version == 1:
                 self.create()
-            actions, body = log_entry(self.log, change, state, commit_id, origin, once)
+            at_us = self._time(change, max(state.at_us, origin.not_before_us))
+            actions, body = log_entry(self.log, change, state, commit_id, origin, once, at_us)
             if self._created(version, body, commit_id, change, staged):
                 self._newest = state.after(version, actions, within=self._prefix)
                 return change, replace(change.rows, version=version)
@@ -150,6 +157,16 @@ class TableVersions:
         raise ConflictError(
             f"table {self._name!r}: other writers were faster {_TRIES} times", kind="contended", hint="try again"
         )
+
+    def _time(self, change: Change, last_us: int) -> int:
+        """Return the time of a change: after all that its writer saw, and by the store's clock if this one is wrong."""
+        last = from_micros(min(last_us, _LAST_US)) if last_us else None
+        at = self._clock.now(last)
+        if change.added:  # the file was stored just now
+            at = self._clock.corrected(last, f"{self._prefix}/{change.added[0].path}") or at
+            if (warning := self._clock.take_warning()) is not None:
+                notice(warning)
+        return max(to_micros(at), last_us + 1)
 
     def _created(self, version: int, body: bytes, commit_id: str, change: Change, staged: StagedFiles) -> bool:
         """Create a log entry, and say whether it is there; False if another writer's is.

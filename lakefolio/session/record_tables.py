@@ -137,7 +137,9 @@ def table_of(session: Session, entry: Entry) -> RecordTable:
                 )
             except (ValueError, KeyError, TypeError, FormatError) as exc:
                 raise IntegrityError(f"the schema of {entry.ref} can't be read: {exc}", kind="bad-content") from exc
-            table.versions.begin(schema, _uuid(content.table), content.created_ms)
+            # not by the clock that dated its making, if that was ahead of the commit's
+            created_ms = min(content.created_ms, to_micros(entry.committed_at) // 1000)
+            table.versions.begin(schema, _uuid(content.table), created_ms)
         table = known.tables.setdefault(content.table, table)
     return table
 

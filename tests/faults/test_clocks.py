@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import lakefolio as lf
+from lakefolio.delta import commit_clock
 from lakefolio.errors import StorageError
+from lakefolio.folio import record_table
 from lakefolio.format import names
-from lakefolio.journal import commit_clock
 from lakefolio.maintenance.doctor import doctor
 from lakefolio.process.notice import LakefolioWarning
 
@@ -135,3 +136,30 @@ def test_a_clock_that_no_commit_can_be_dated_by_is_refused(
     assert caught.value.kind == "bad-clock"
     monkeypatch.undo()
     folio.add_json("a", 1)
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_rows_from_a_clock_that_is_wrong_by_years_are_found_by_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, years: int
+) -> None:
+    uri = str(tmp_path / "lake")
+    by = timedelta(days=365 * years)
+    with monkeypatch.context() as patch:
+        patch.setattr(commit_clock, "datetime", shifted(by))
+        patch.setattr(record_table, "now_ms", lambda: int((time.time() + by.total_seconds()) * 1000))
+        wrong = lf.open(uri).folio("f")
+        with pytest.warns(LakefolioWarning, match="the clock of this machine is 10 years"):
+            table = wrong.create_table("rows", {"id": "int64"}, key="id")
+        with pytest.warns(LakefolioWarning, match="the clock of this machine is 10 years"):
+            table.append([{"id": 1}])
+        table.delete_where("id = 1")
+    lake = lf.open(uri)
+    rows = lake.folio("f").table("rows")
+    rows.append([{"id": 2}, {"id": 3}])
+    lake.folio("f").add("marked", 1)
+    marked = lake.version
+    rows.append([{"id": 4}])
+    lake.folio("f").add("later", 1)
+    assert lake.sql(f'select id from "f:rows@{marked}" order by id').fetchall() == [(2,), (3,)]
+    assert all(abs(one["at"] - time.time()) < 300 for one in rows.history()[:-1])  # but for the first, of no write
+    assert lake.check(read_data=True).ok

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import lakefolio as lf
+from lakefolio.delta import commit_clock
 from lakefolio.errors import LakefolioError
-from lakefolio.journal import commit_clock
 
 SMALL, LARGE = 12, 9_000
 
