@@ -6,7 +6,6 @@ See FORMAT.md, "Marker" and "Versions".
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +13,10 @@ from typing import Any
 
 from lakefolio.errors import FormatError, LakeNotFoundError, StorageError
 from lakefolio.format.layout import MARKER, SPECIFICATION
-from lakefolio.format.names import new_id
+from lakefolio.format.names import is_id, new_id
 from lakefolio.format.schema import FORMAT_VERSION
 
 __all__ = ["Marker", "new_marker", "note_unsafe", "parse_marker", "read_marker", "readme_text", "specification"]
-
-_HEX_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ def parse_marker(body: bytes | memoryview, uri: str, *, writing: bool) -> Marker
     try:
         found: dict[str, Any] = json.loads(bytes(body))
         marker = Marker(**{name: found[name] for name in Marker.__slots__})
-        if not (isinstance(marker.lake_id, str) and _HEX_ID.fullmatch(marker.lake_id)):
+        if not (isinstance(marker.lake_id, str) and is_id(marker.lake_id)):
             raise ValueError("lake_id")
         versions = (marker.format_version, marker.min_reader_version, marker.min_writer_version)
         if not all(isinstance(version, int) for version in versions):

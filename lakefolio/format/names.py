@@ -27,6 +27,7 @@ __all__ = [
     "check_run_id",
     "check_snapshot",
     "hidden_character",
+    "is_id",
     "is_own_folio",
     "is_uri",
     "new_id",
@@ -237,6 +238,11 @@ def new_id() -> str:
     return f"{millis:012x}{os.urandom(10).hex()}"
 
 
+def is_id(text: str) -> bool:
+    """Say whether a text has the form of an identifier that :func:`new_id` makes."""
+    return _MADE_ID.fullmatch(text) is not None
+
+
 def short_id(run_id: str) -> str:
     """Return the end of an id that this library made, the whole of one that its user chose; either names the run."""
-    return run_id[-8:] if _MADE_ID.fullmatch(run_id) else run_id
+    return run_id[-8:] if is_id(run_id) else run_id

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime
@@ -21,7 +20,7 @@ from lakefolio.errors import IntegrityError, LakefolioError
 from lakefolio.format.checked_json import flag, listed, mapped, need, number, optional, text, texts
 from lakefolio.format.digest import sha256_of_bytes
 from lakefolio.format.layout import PENDING, check_digest, pending_key
-from lakefolio.format.names import check_folio, check_item, check_run_id, check_snapshot
+from lakefolio.format.names import check_folio, check_item, check_run_id, check_snapshot, is_id
 from lakefolio.format.schema import INLINE_LIMIT_BYTES, INPUT_TYPE, STORAGES
 from lakefolio.format.semver import is_semver
 from lakefolio.model.changes import (
@@ -53,7 +52,6 @@ __all__ = ["Ticket", "Tickets", "parse_ticket", "ticket_bytes"]
 T = TypeVar("T")
 Content = TypeVar("Content", Stored, Entry)
 _FORMAT = 2
-_ID = re.compile(r"[0-9a-f]{32}")
 _CHANGES: dict[str, type[Change]] = {
     "put": Put,
     "update": Update,
@@ -111,7 +109,7 @@ class Tickets:
         found = {}
         for info in self.store.list(f"{PENDING}/"):
             ticket_id = info.key.rpartition("/")[2]
-            if _ID.fullmatch(ticket_id):
+            if is_id(ticket_id):
                 found[ticket_id] = info.size_bytes
         return dict(sorted(found.items()))
 
@@ -342,15 +340,15 @@ def _change(value: object) -> Change:
         need(change.bump in (None, *BUMPS), "it bumps what there is not")
         need(set(change.keep) <= {"description", "tags", "metadata"}, "it keeps what there is not")
     if isinstance(change, Put | CopyItem | Mark):
-        need(_ID.fullmatch(change.entry_id) is not None, "its entry id is not one")
+        need(is_id(change.entry_id), "its entry id is not one")
     if isinstance(change, SetRun):
         need(len(change.input_names) == len(change.input_refs), "inputs lack names")
     if isinstance(change, LogBatch):
         need(change.reason in ("metrics", "events", "heartbeat"), "its batch is of no known kind")
-        need(change.batch_id is None or _ID.fullmatch(change.batch_id) is not None, "its batch id is not one")
+        need(change.batch_id is None or is_id(change.batch_id), "its batch id is not one")
         need(change.row_count >= 0, "its count is negative")
     if isinstance(change, LogBlob):
-        need(_ID.fullmatch(change.event_id) is not None, "its event id is not one")
+        need(is_id(change.event_id), "its event id is not one")
         need(change.stored.storage == "blob" and change.stored.blob_digest is not None, "it has no blob")
     return change
 
@@ -364,5 +362,5 @@ def _commit(told: object) -> Commit:
         message=_or_none(text)(value["message"]),
         run_id=_or_none(text)(value["run_id"]),
     )
-    need(_ID.fullmatch(commit.commit_id) is not None, "its commit id is not one")
+    need(is_id(commit.commit_id), "its commit id is not one")
     return commit

@@ -10,7 +10,6 @@ named again.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 from lakefolio.delta.scan import scan
 from lakefolio.errors import LakefolioError
 from lakefolio.format.layout import RECORDS, data_file_version, record_prefix
+from lakefolio.format.names import is_id
 from lakefolio.format.table_formats import RECORDS as KIND
 from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.records.files import REACH
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_record_tables", "marked_versions", "needless_record_files"]
 
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LEAST_AGE: Final = timedelta(days=1)
 """A file that was replaced less long ago stays, whatever is asked for: a snapshot that is being taken may name it."""
 _COLUMNS: Final = ("op", "kind", "details", "blob_digest", "generation")
@@ -62,7 +61,7 @@ def needless_record_files(
     there = groupby(store.list(f"{RECORDS}/"), key=lambda info: info.key.split("/")[1])
     marks: Mapping[str, set[int]] | None = None
     for table, infos in there:
-        if not _ID.fullmatch(table):
+        if not is_id(table):
             continue
         marks = marked_versions(journal()) if marks is None else marks
         if table not in marks:

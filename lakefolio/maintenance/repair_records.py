@@ -6,12 +6,12 @@ entries were all purged.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lakefolio.errors import LakefolioError
 from lakefolio.format.layout import record_prefix
+from lakefolio.format.names import is_id
 from lakefolio.maintenance.record_tables import marked_versions
 from lakefolio.records.log import RecordLog
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from lakefolio.records.state import RecordFile
 
 __all__ = ["repair_record_tables"]
-
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def repair_record_tables(work: RepairWork, journal: Callable[[], DeltaTable | None], *, read_data: bool) -> None:
@@ -37,7 +35,7 @@ def repair_record_tables(work: RepairWork, journal: Callable[[], DeltaTable | No
     if known is None:
         return
     for table, marks in sorted(marked_versions(known).items()):
-        if marks and _ID.fullmatch(table):
+        if marks and is_id(table):
             _repair_log(work, table)
             _repair_files(work, table, marks, read_data=read_data)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lakefolio.errors import InvalidInputError
+from lakefolio.format.names import is_id
 from lakefolio.render.text import counted
 from lakefolio.terminal import visible
 
@@ -36,7 +37,6 @@ PREDICATE: Final = "urn:lakefolio:provenance:1"
 _STATEMENT_KEYS: Final = frozenset({"_type", "subject", "predicateType", "predicate"})
 _PREDICATE_KEYS: Final = frozenset({"lake_id", "lake_version", "root", "nodes"})
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
-_LAKE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _SHOWN: Final = 200
 
 Node = Mapping[str, Any]
@@ -179,7 +179,7 @@ def check_statement(statement: object, signature: str) -> Verification:
 def _of_no_lake(predicate: Mapping[str, object], nodes: Iterable[Node]) -> Iterator[str]:
     """Give what is wrong with the lake that a predicate names, and with the version of it that was read."""
     lake_id, version = predicate.get("lake_id"), predicate.get("lake_version")
-    if "lake_id" in predicate and not (isinstance(lake_id, str) and _LAKE_ID.fullmatch(lake_id)):
+    if "lake_id" in predicate and not (isinstance(lake_id, str) and is_id(lake_id)):
         yield "its lake_id is the id of no lake"
     newest = max((one["version"] for one in nodes if type(one.get("version")) is int), default=0)
     if "lake_version" in predicate and (type(version) is not int or version < newest):

@@ -36,7 +36,7 @@ from lakefolio.readmodels.models import (
 from lakefolio.readmodels.run_states import RUN_STATES, states_of
 from lakefolio.readmodels.totals import TOTALS, totals_rows
 
-__all__ = ["Before", "fold"]
+__all__ = ["Before", "fold", "source_of"]
 
 _CONTIGUOUS_ROWS: Final = 100_000
 """Up to so many rows are made contiguous to be folded: those of small commits lie in as many pieces."""
@@ -113,9 +113,14 @@ def _lineage(rows: pa.Table) -> pa.Table:
 
 def _uses(edges: pa.Table) -> pa.Table:
     """Return edges with their inputs as columns of the order."""
+    columns = {"source_kind": edges.column("input_kind"), "source": source_of(edges)}
+    return _present(edges, USES, columns, "source_kind", "source")
+
+
+def source_of(edges: pa.Table) -> Any:
+    """Return the ids of the inputs of edges; an external one has its URI."""
     one, uri = edges.column("input_id"), edges.column("input_uri")
-    source = pc.if_else(pc.equal(edges.column("input_kind"), "external"), pc.coalesce(uri, one), pc.coalesce(one, uri))
-    return _present(edges, USES, {"source_kind": edges.column("input_kind"), "source": source}, "source_kind", "source")
+    return pc.if_else(pc.equal(edges.column("input_kind"), "external"), pc.coalesce(uri, one), pc.coalesce(one, uri))
 
 
 def _metadata(rows: pa.Table) -> pa.Table:

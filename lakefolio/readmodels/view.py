@@ -265,7 +265,7 @@ class Folded:
 
     def present(self, model: Model, keys: Collection[Key]) -> Collection[Key]:
         """See Before."""
-        rows = self._ask(model, lambda runs: runs.rows_of(keys, self._bound(runs)))
+        rows = self._rows_of(model, keys)
         width = len(next(iter(keys), ()))
         return set(zip(*(rows.column(name).to_pylist() for name in model.key[:width]), strict=True))
 
@@ -279,7 +279,7 @@ class Folded:
     def metadata_of_runs(self, run_ids: Collection[str]) -> dict[str, dict[str, str]]:
         """See State."""
         keys = [("run", run_id) for run_id in run_ids]
-        found = self._lives(METADATA, self._ask(METADATA, lambda runs: runs.rows_of(keys, self._bound(runs))))
+        found = self._lives(METADATA, self._rows_of(METADATA, keys))
         values: dict[str, dict[str, str]] = {}
         for run_id, key, value in zip(
             *(found.column(name).to_pylist() for name in ("subject_id", "key", "value")), strict=True
@@ -302,7 +302,7 @@ class Folded:
             rows = self._rows(RUN_FACTS, (key,))
         else:
             keys = [(key, text) for text in texts]
-            rows = self._ask(RUN_FACTS, lambda runs: runs.rows_of(keys, self._bound(runs)))
+            rows = self._rows_of(RUN_FACTS, keys)
         rows = rows.sort_by([(name, "ascending") for name in RUN_FACTS.position])
         return list(dict.fromkeys(rows.column("run_id").to_pylist()))
 
@@ -383,17 +383,17 @@ class Folded:
 
     def heads_among(self, names: Collection[tuple[str, str]]) -> pa.Table:
         """See BaseState."""
-        rows = self._ask(ENTRIES, lambda runs: runs.rows_of(names, self._bound(runs)))
+        rows = self._rows_of(ENTRIES, names)
         return rows.filter(self._holds(rows))
 
     def puts_of(self, names: Collection[tuple[str, str]]) -> pa.Table:
         """See BaseState."""
-        rows = self._ask(ENTRIES, lambda runs: runs.rows_of(names, self._bound(runs)))
+        rows = self._rows_of(ENTRIES, names)
         return rows.filter(pc.invert(rows.column(REMOVED)))
 
     def edges(self, nodes: Collection[tuple[str, str]], *, by_input: bool = False) -> pa.Table:
         """See BaseState."""
-        rows = self._ask(USES if by_input else LINEAGE, lambda runs: runs.rows_of(nodes, self._bound(runs)))
+        rows = self._rows_of(USES if by_input else LINEAGE, nodes)
         return rows.select(LINEAGE.schema.names).sort_by([(name, "ascending") for name in LINEAGE.position])
 
     def known(self, folio: str, item: str) -> bool:
@@ -453,6 +453,9 @@ class Folded:
         self, model: Model, prefix: Key, columns: Sequence[str] | None = None, upto: int | None = None
     ) -> pa.Table:
         return self._ask(model, lambda runs: runs.rows(prefix, self._bound(runs) if upto is None else upto, columns))
+
+    def _rows_of(self, model: Model, keys: Collection[Key]) -> pa.Table:
+        return self._ask(model, lambda runs: runs.rows_of(keys, self._bound(runs)))
 
     def _bound(self, runs: ModelRuns) -> int | None:
         """Return the version up to which rows of a model count, None if it has no later ones."""

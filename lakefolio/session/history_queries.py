@@ -26,6 +26,7 @@ from lakefolio.model.item_versions import aliases_of
 from lakefolio.model.resolve import At, item_not_found
 from lakefolio.model.version_policy import policy_of
 from lakefolio.readmodels.anew import edges_of
+from lakefolio.readmodels.fold import source_of
 from lakefolio.readmodels.models import LINEAGE
 from lakefolio.session.batches import pending_view
 
@@ -284,11 +285,8 @@ def heads_behind(session: Session, names: Collection[tuple[str, str]]) -> tuple[
 
 
 def _ids(edges: pa.Table, end: str) -> Any:
-    """Return the ids of nodes at one end of edges; an external one has its URI."""
-    if end == "output":
-        return edges.column("output_id")
-    one, uri = edges.column("input_id"), edges.column("input_uri")
-    return pc.if_else(pc.equal(edges.column("input_kind"), "external"), pc.coalesce(uri, one), pc.coalesce(one, uri))
+    """Return the ids of nodes at one end of edges."""
+    return edges.column("output_id") if end == "output" else source_of(edges)
 
 
 def _once(edges: pa.Table) -> pa.Table:

@@ -8,7 +8,6 @@ in its own commit, so it shows exactly what had been acknowledged when it was as
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +16,7 @@ from lakefolio.errors import ConflictError, FormatError, IntegrityError, Invalid
 from lakefolio.format.arrow_rows import to_micros
 from lakefolio.format.checked_json import mapped, need, number, strings, text
 from lakefolio.format.layout import record_prefix
-from lakefolio.format.names import new_id
+from lakefolio.format.names import is_id, new_id
 from lakefolio.format.table_formats import RECORDS
 from lakefolio.items.handler import Buffers, Encoded
 from lakefolio.model.changes import Mark
@@ -49,7 +48,6 @@ __all__ = [
 ]
 
 _FORMAT: Final = "lakefolio-records-1"
-_ID: Final = re.compile(r"[0-9a-f]{32}")
 _OPTIONS: Final = ("as_", "columns", "where", "order", "limit")
 
 
@@ -109,7 +107,7 @@ def content_of(session: Session, entry: Entry) -> TableContent:
         try:
             said = mapped(json.loads(body))
             need(said.get("format") == _FORMAT, "its format is another")
-            need(_ID.fullmatch(text(said["table"])) is not None, "its table is not one")
+            need(is_id(text(said["table"])), "its table is not one")
             metadata = None if said.get("metadata") is None else mapped(said["metadata"])
             found = TableContent(
                 said["table"], text(said["owner"]), number(said["version"], 0), number(said["created"], 0), metadata

@@ -146,10 +146,13 @@ def _judged(sql: str) -> Judgement:
 
 
 def _serialised(sql: str) -> str:
-    row = _parser().execute("select json_serialize_sql(?)", [sql]).fetchone()
+    return _answer("select json_serialize_sql(?)", sql)
+
+
+def _answer(question: str, text: str) -> str:
+    row = _parser().execute(question, [text]).fetchone()
     assert row is not None
-    text: str = row[0]
-    return text
+    return str(row[0])
 
 
 def serialised(sql: str) -> dict[str, Any]:
@@ -163,10 +166,7 @@ def serialised(sql: str) -> dict[str, Any]:
 
 def to_sql(tree: dict[str, Any]) -> str:
     """Return the SQL of such a tree."""
-    row = _parser().execute("select json_deserialize_sql(?)", [json.dumps(tree)]).fetchone()
-    assert row is not None
-    text: str = row[0]
-    return text
+    return _answer("select json_deserialize_sql(?)", json.dumps(tree))
 
 
 def _words(sql: str) -> list[tuple[str, bool]]:
