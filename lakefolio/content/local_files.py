@@ -7,7 +7,6 @@ a reader of paths (DuckDB). A reader that reads later than it asks holds its fil
 
 from __future__ import annotations
 
-import hashlib
 import os
 import weakref
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import NotFoundError
-from lakefolio.format.digest import sha256_of_file
+from lakefolio.format.digest import sha256_of_file, sha256_of_parts
 from lakefolio.process.fork import ForkLock
 from lakefolio.process.held_files import HeldFile, most_held
 from lakefolio.render.text import counted
@@ -122,13 +121,11 @@ class LocalFiles:
             raise one.damaged("is missing")
         if before[1] != one.size_bytes:
             raise one.damaged(f"has {counted(before[1], 'byte')}, expected {one.size_bytes:,}")
-        hasher = hashlib.sha256()
         try:
-            for piece in self._store.get_stream(one.key):  # which follows no link
-                hasher.update(piece)
+            digest = sha256_of_parts(self._store.get_stream(one.key))  # which follows no link
         except NotFoundError:
             raise one.damaged("is missing") from None
-        found = one.prove(hasher.hexdigest())
+        found = one.prove(digest.removeprefix("sha256:"))
         if found != one.proof:
             raise one.damaged(_other(found, one.proof))
         self._note(path, one.proof, before)

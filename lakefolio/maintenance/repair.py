@@ -27,6 +27,7 @@ from lakefolio.errors import (
     LakeNotFoundError,
     NotFoundError,
 )
+from lakefolio.format.digest import sha256_of_parts
 from lakefolio.format.layout import (
     BLOBS,
     LOG_TABLES,
@@ -263,13 +264,10 @@ def _is(body: bytes | None, file: DataFile, seals: Seals) -> bool:
 
 
 def _verified(store: Store, key: str, digest: str) -> bool:
-    hasher = hashlib.sha256()
     try:
-        for piece in store.get_stream(key):
-            hasher.update(piece)
+        return sha256_of_parts(store.get_stream(key)) == digest
     except NotFoundError:
         return False
-    return "sha256:" + hasher.hexdigest() == digest
 
 
 def _stored(state: State) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlparse
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
-from lakefolio.interop.importing.source_files import SourceFolder, digest_of
+from lakefolio.interop.importing.source_files import SourceFolder, digest_of, mapping
 
 __all__ = ["read"]
 
@@ -59,16 +59,13 @@ def read(source: str, folio: str | None, *, references: bool = False) -> Plan:
     metadata = index.get("metadata") if new else _optional(files, "metadata.json")
     snapshots = (index if new else _optional(files, "snapshots.json")).get("snapshots")
     plan = Plan(f"datafolio:{files.root}")
-    _Bundle(files, plan, folio or quoted(files.root.name), items, references).steps(_dict(metadata), _dict(snapshots))
+    bundle = _Bundle(files, plan, folio or quoted(files.root.name), items, references)
+    bundle.steps(mapping(metadata), mapping(snapshots))
     return plan
 
 
 def _optional(files: SourceFolder, name: str) -> dict[str, Any]:
-    return _dict(files.json(name) if files.has(name) else None)
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return mapping(files.json(name) if files.has(name) else None)
 
 
 class _Bundle:

@@ -13,13 +13,13 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.quoting import quoted, quoted_path
 from lakefolio.interop.importing.plan import NewItem, Plan, Step
 from lakefolio.interop.importing.recorded_run import RecordedRun, record
-from lakefolio.interop.importing.source_files import SourceFolder
+from lakefolio.interop.importing.source_files import SourceFolder, mapping
 from lakefolio.lake import Lake
 
 __all__ = ["read"]
@@ -93,7 +93,7 @@ def _run(files: SourceFolder, base: str, plan: Plan, data: str, one: Mapping[str
     read, made = (_data(files, base, plan, data, one.get(side), planned) for side in ("inputs", "outputs"))
     inputs = {quoted(name): f"{data}:{ref}" for name, ref, _ in read}
     outputs = [(quoted_path(name), path) for name, _, path in made]
-    tags, metrics = _dict(one.get("tags")), _dict(one.get("metrics"))
+    tags, metrics = mapping(one.get("tags")), mapping(one.get("metrics"))
     locations = one.get("storage_locations")
     locations = locations if isinstance(locations, list | dict) else ()
     places = " ".join(str(place) for place in locations)
@@ -129,7 +129,7 @@ def _data(
 ) -> list[tuple[str, str, Path]]:
     """Plan the data that a manifest refers to, and return name, hash and file of each that is there."""
     found = []
-    for name, one in _dict(refs).items():
+    for name, one in mapping(refs).items():
         digest = one.get("hash") if isinstance(one, dict) else None
         form = str(one.get("format")) if isinstance(one, dict) else ""
         if not isinstance(digest, str) or not _HASH.fullmatch(digest):
@@ -159,10 +159,6 @@ def _check(path: Path, one: Mapping[str, object], form: str) -> None:
         text = json.dumps(json.loads(path.read_text(encoding="utf-8")), sort_keys=True, default=str)
         if hashlib.sha256(text.encode()).hexdigest() != one["hash"]:
             raise InvalidInputError("its content has another hash than the manifest says", kind="bad-source")
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _time(value: object) -> datetime | None:

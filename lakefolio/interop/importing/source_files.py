@@ -12,10 +12,9 @@ from typing import Any, Final
 from lakefolio.errors import IntegrityError, InvalidInputError, LocalFileNotFoundError, brief
 from lakefolio.process.places import LAKE_MARKER
 
-__all__ = ["SourceFolder", "digest_of", "is_lake", "plain_yaml", "source_path"]
+__all__ = ["SourceFolder", "digest_of", "is_lake", "mapping", "plain_yaml", "source_path"]
 
 _TEXT_BYTES: Final = 64 * 2**20
-_PIECE_BYTES: Final = 2**20
 
 
 def source_path(source: str) -> Path:
@@ -99,14 +98,11 @@ class SourceFolder:
         Raises:
             IntegrityError: kind ``bad-source``: it can't be read.
         """
-        return json.loads(self.text(relative)) if self._is_json(relative) else None
-
-    def _is_json(self, relative: str) -> bool:
+        text = self.text(relative)
         try:
-            json.loads(self.text(relative))
+            return json.loads(text)
         except (ValueError, RecursionError) as exc:
             raise IntegrityError(f"file {relative!r} is no JSON: {exc}", kind="bad-source", path=relative) from exc
-        return True
 
     def text(self, relative: str) -> str:
         """Return the content of a text file, up to 64 MiB."""
@@ -168,6 +164,11 @@ def plain_yaml(text: str) -> object:
         raise InvalidInputError(f"it is no YAML: {brief(exc)}", kind="bad-source") from exc
 
 
+def mapping(value: object) -> dict[str, Any]:
+    """Return an object of JSON, empty if it is none."""
+    return value if isinstance(value, dict) else {}
+
+
 def is_lake(path: Path) -> bool:
     """Say whether a place that :meth:`SourceFolder.walk` gives is a lake."""
     return path.is_dir() and not path.is_symlink() and (path / LAKE_MARKER).is_file()
@@ -175,14 +176,11 @@ def is_lake(path: Path) -> bool:
 
 def digest_of(path: Path, algorithm: str) -> str:
     """Return the digest of a file's bytes as hex digits; IntegrityError (kind ``bad-source``) if it can't be read."""
-    hasher = hashlib.new(algorithm, usedforsecurity=False)
     try:
         with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                hasher.update(piece)
+            return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
     except OSError as exc:
         raise _unread(path, exc) from exc
-    return hasher.hexdigest()
 
 
 def _unread(path: Path, error: OSError) -> IntegrityError:
