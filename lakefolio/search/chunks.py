@@ -7,7 +7,6 @@ word, which are one row: 16 bytes for each document that has it, a few times ove
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakefolio.readmodels import merge
+from lakefolio.readmodels.model import Model
 from lakefolio.search.gathering import PostingsTable, plain_names
 from lakefolio.search.index_files import NAME
 from lakefolio.search.word_group import LISTS
@@ -27,6 +28,12 @@ __all__ = ["WordRows", "merged", "put_aside"]
 
 _GROUP_POSTINGS: Final = 16_384
 _GROUP_WORDS: Final = 2_048
+_MODEL: Final = Model(
+    "words",
+    pa.schema([("word", pa.string()), *((name, pa.list_(kind)) for name, kind in LISTS.items())]),
+    ("word",),
+    (),
+)
 
 
 class WordRows(NamedTuple):
@@ -72,9 +79,8 @@ def put_aside(path: Path, table: PostingsTable, names: pa.Array, first: int) -> 
         first: The number of the first document.
     """
     rows = _sorted(table, names, first)
-    schema = pa.schema([("word", pa.string()), *((name, pa.list_(kind)) for name, kind in LISTS.items())])
     options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema, options=options) as writer:
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, _MODEL.schema, options=options) as writer:
         for start, stop in _cuts(rows.ends):
             writer.write_batch(rows.part(start, stop).batch())
 
@@ -121,34 +127,11 @@ def _cuts(ends: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         start, before = stop, int(ends[stop - 1])
 
 
-class _Chunk:
-    """A chunk that is read from its first word on.
-
-    Attributes:
-        rows: The rows at hand; None at its end.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file = pa.OSFile(str(path), "rb")
-        self._batches = iter(pa.ipc.open_stream(self._file))
-        self.rows: pa.RecordBatch | None = next(self._batches, None)
-
-    def last(self) -> str:
-        """Return the last word at hand."""
-        assert self.rows is not None, "it is not at its end"
-        word: str = self.rows.column("word")[-1].as_py()
-        return word
-
-    def up_to(self, word: str) -> pa.RecordBatch:
-        """Return the rows at hand up to a word, and have others at hand if those were all."""
-        assert self.rows is not None, "it is not at its end"
-        rows, words = self.rows, self.rows.column("word")
-        stop = bisect_right(range(len(words)), word, key=lambda at: words[at].as_py())
-        self.rows = rows.slice(stop) if stop < len(words) else next(self._batches, None)
-        return rows.slice(0, stop)
-
-    def close(self) -> None:
-        self._file.close()
+def _rows_of(path: Path) -> Iterator[pa.Table]:
+    """Give the rows of a chunk, a batch at a time."""
+    with pa.OSFile(str(path), "rb") as file:
+        for batch in pa.ipc.open_stream(file):
+            yield pa.Table.from_batches([batch])
 
 
 def merged(paths: Sequence[Path]) -> Iterator[WordRows]:
@@ -157,25 +140,20 @@ def merged(paths: Sequence[Path]) -> Iterator[WordRows]:
     Args:
         paths: The chunks, in the order of their documents.
     """
-    chunks = [_Chunk(path) for path in paths]
-    try:
-        rest: list[WordRows] = []
-        held = 0
-        for rows in _ranges(chunks):
-            rest.append(rows)
-            held += len(rows.values[0])
-            if held >= _GROUP_POSTINGS or sum(len(one.words) for one in rest) >= _GROUP_WORDS:
-                whole = _joined(rest)
-                *cuts, last = _cuts(whole.ends)  # further words may belong to the last one
-                yield from (whole.part(*cut) for cut in cuts)
-                rest = [whole.part(*last)]
-                held = len(rest[0].values[0])
-        if rest:
+    rest: list[WordRows] = []
+    held = 0
+    for rows in merge.merged(list(map(_rows_of, paths)), _MODEL, bottom=True):
+        rest.append(_of_rows(rows))
+        held += len(rest[-1].values[0])
+        if held >= _GROUP_POSTINGS or sum(len(one.words) for one in rest) >= _GROUP_WORDS:
             whole = _joined(rest)
-            yield from (whole.part(*cut) for cut in _cuts(whole.ends))
-    finally:
-        for chunk in chunks:
-            chunk.close()
+            *cuts, last = _cuts(whole.ends)  # further words may belong to the last one
+            yield from (whole.part(*cut) for cut in cuts)
+            rest = [whole.part(*last)]
+            held = len(rest[0].values[0])
+    if rest:
+        whole = _joined(rest)
+        yield from (whole.part(*cut) for cut in _cuts(whole.ends))
 
 
 def _joined(rows: Sequence[WordRows]) -> WordRows:
@@ -189,17 +167,12 @@ def _joined(rows: Sequence[WordRows]) -> WordRows:
     )
 
 
-def _ranges(chunks: Sequence[_Chunk]) -> Iterator[WordRows]:
-    """Give the rows of all chunks, one range of words after the other: up to where the first batch at hand ends."""
-    left = [chunk for chunk in chunks if chunk.rows is not None]
-    while left:
-        bound = min(chunk.last() for chunk in left)
-        rows = pa.Table.from_batches([some for chunk in left if (some := chunk.up_to(bound)).num_rows])
-        left = [chunk for chunk in left if chunk.rows is not None]
-        rows = rows.take(pc.sort_indices(rows.column("word"))).combine_chunks()  # stable: documents stay in order
-        words = rows.column("word").combine_chunks()
-        begins = _begins(words)
-        lists = [rows.column(name).combine_chunks() for name in LISTS]
-        offsets = lists[0].offsets.to_numpy()
-        ends = np.concatenate([offsets[begins[1:]], offsets[-1:]]).astype(np.int64) - int(offsets[0])
-        yield WordRows(words.take(pa.array(begins)), ends, tuple(one.flatten().to_numpy() for one in lists))
+def _of_rows(rows: pa.Table) -> WordRows:
+    """Return sorted rows of chunks, all that a word has, as one row a word: documents stay in order."""
+    rows = rows.combine_chunks()
+    words = rows.column("word").combine_chunks()
+    begins = _begins(words)
+    lists = [rows.column(name).combine_chunks() for name in LISTS]
+    offsets = lists[0].offsets.to_numpy()
+    ends = np.concatenate([offsets[begins[1:]], offsets[-1:]]).astype(np.int64) - int(offsets[0])
+    return WordRows(words.take(pa.array(begins)), ends, tuple(one.flatten().to_numpy() for one in lists))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -78,8 +78,8 @@ def files_of(tables: Iterable[pa.Table], folder: Path, chunk_bytes: int = CHUNK_
         journal: The digest of the journal's log entry of their version.
     """
     facets = Facets()
-    with _Output(folder / "texts") as texts_output, _Labels(folder / "labels") as labels:
-        texts, chunks = _Texts(texts_output), _Chunks(folder, chunk_bytes)
+    with (folder / "texts").open("wb") as texts_file, _Labels(folder / "labels") as labels:
+        texts, chunks = _Texts(texts_file), _Chunks(folder, chunk_bytes)
         for rows in tables:
             facets.add(rows)
             labels.add(rows)
@@ -148,36 +148,19 @@ class _Chunks:
         self.count += len(names)
 
 
-class _Output:
-    """A file that is written from its start to its end."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-
-    def write(self, body: bytes) -> int:
-        """Write bytes and return where they end."""
-        self._file.write(body)
-        return self._file.tell()
-
-
 @dataclass
 class _Parts:
     """Notes the parts of a file, as they are written."""
 
-    output: _Output
+    file: BinaryIO
     firsts: list[str] = field(default_factory=list)
     starts: list[int] = field(default_factory=lambda: [0])
     digests: list[bytes] = field(default_factory=list)
 
     def add(self, first: str, body: bytes) -> None:
+        self.file.write(body)
         self.firsts.append(first)
-        self.starts.append(self.output.write(body))
+        self.starts.append(self.file.tell())
         self.digests.append(digest_of(body))
 
     def spans(self) -> Spans:
@@ -229,8 +212,8 @@ def _labels(rows: pa.Table) -> pa.Array:
 class _Texts:
     """Writes ``texts``."""
 
-    def __init__(self, output: _Output) -> None:
-        self._parts = _Parts(output)
+    def __init__(self, file: BinaryIO) -> None:
+        self._parts = _Parts(file)
         self.spans = self._parts.spans
         self.counts: list[int] = []
         self._rest: pa.Table | None = None
@@ -295,8 +278,8 @@ def _words_file(
 ) -> bytes:
     """Write ``words`` and return the directory at its end."""
     vocabulary = _Vocabulary()
-    with _Output(folder / "words") as output:
-        parts = _Parts(output)
+    with (folder / "words").open("wb") as file:
+        parts = _Parts(file)
         mean_length = max(noted["total_length"] / max(noted["count"], 1), 1.0)
         for rows in merged(chunks):
             vocabulary.add(rows)
@@ -305,12 +288,12 @@ def _words_file(
             documents, weights, fields, lengths = rows.values
             values = documents, weights, fields | np.where(labelled, np.int32(WITH_LABEL), np.int32(0)), lengths
             parts.add(rows.words[0].as_py(), packed_group(rows.words, rows.sizes(), values, named))
-        columns = _Parts(output, starts=[parts.starts[-1]])
+        columns = _Parts(file, starts=[parts.starts[-1]])
         for name in COLUMNS:
             column = vocabulary.column() if name == "vocabulary" else facets.column(name)
             columns.add(name, column.packed())
         footer = directory_bytes(noted, {"words": parts.spans(), "texts": texts, "columns": columns.spans()})
-        output.write(footer)
+        file.write(footer)
     return footer
 
 
