@@ -663,8 +663,8 @@ def test_texts_of_many_documents_are_read_a_few_blocks_at_a_time(
     documents = [one._replace(description=f'],\n["{one.ref}\u2028') for one in drawn(60)]
     part = part_of(documents, tmp_path / "part", 5_000)
     sizes: list[int] = []
-    whole = part._blocks
-    monkeypatch.setattr(part, "_blocks", lambda numbers: (sizes.append(len(numbers)), whole(numbers))[1])
+    whole = part._bodies
+    monkeypatch.setattr(part, "_bodies", lambda what, spans: (sizes.append(len(spans)), whole(what, spans))[1])
     assert [one[1:10] for one in part.read(range(60)).values()] == [one[1:10] for one in documents]
     assert sorted(part.find([one.key for one in documents])) == list(range(60))
     assert (len(sizes), max(sizes)) == (20, 2)

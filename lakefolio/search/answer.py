@@ -237,19 +237,11 @@ def _copies(part: Part, words: Iterable[str]) -> Mask:
     copies = np.zeros(part.count, np.bool_)
     copies[part.aside(DATASETS)] = True
     for word in words if copies.any() else ():
-        copies[_in_folios(part, word)] = False
+        if (found := part.postings(word)) is not None:
+            copies[found.documents[(found.fields & BITS["folio"]) != 0]] = False
     for folio in RECORD_FOLIOS if _RECORDS.isdisjoint(words) else ():
         copies[part.aside(f"{folio}:")] = True
     return copies
-
-
-def _in_folios(part: Part, word: str) -> npt.NDArray[np.int64]:
-    """Return the documents whose folio's name has a word."""
-    if (found := part.postings(word)) is None:
-        return np.zeros(0, np.int64)
-    numbers, _, masks, _ = found
-    named: npt.NDArray[np.int64] = numbers[(masks & BITS["folio"]) != 0].astype(np.int64)
-    return named
 
 
 def _highest(scores: npt.NDArray[np.float64], chosen: npt.NDArray[np.int64], least: int) -> list[int]:
@@ -435,11 +427,9 @@ class _Asked:
             whole += weight
             having = np.zeros(len(ranked), np.bool_)
             for place, (part, _) in enumerate(self._index.parts):
-                here = numbers[places == place]
+                here = np.flatnonzero(places == place)
                 for word in taken:
-                    if (found := part.postings(word)) is not None:
-                        at = np.minimum(np.searchsorted(found[0], here), len(found[0]) - 1)
-                        having[places == place] |= found[0][at] == here
+                    having[here[_having(part, word, numbers[here])[0]]] = True
             shares += weight * having
         given: list[float] = (shares / max(whole, 1e-9)).tolist()
         return given
@@ -456,11 +446,9 @@ class _Asked:
         for place, (part, _) in enumerate(self._index.parts):
             here = np.flatnonzero(places == place)
             for word in self.wanted if len(here) else ():
-                if (found := part.postings(word)) is not None:
-                    at = np.minimum(np.searchsorted(found.documents, numbers[here]), len(found.documents) - 1)
-                    having = found.documents[at] == numbers[here]
-                    for hit, fields in zip(here[having].tolist(), found.fields[at[having]].tolist(), strict=True):
-                        words[hit].setdefault(fields & ~OWN, []).append(word)
+                having, masks = _having(part, word, numbers[here])
+                for hit, fields in zip(here[having].tolist(), masks.tolist(), strict=True):
+                    words[hit].setdefault(fields & ~OWN, []).append(word)
         return [self._why(one, -hit[0], alike.get(hit[2:])) for one, hit in zip(words, hits, strict=True)]
 
     def _why(self, words: Mapping[int, Sequence[str]], score: float, alike: float | None) -> str:
@@ -485,6 +473,15 @@ class _Asked:
             marks = _apart(one[:2] for one in (*compounds(text), *spans(text)) if one[2] in self.wanted)
             highlights += [_highlight(field, text, marks)] if marks else []
         return Found(document.description, tuple(highlights))
+
+
+def _having(part: Part, word: str, numbers: npt.NDArray[np.int64]) -> tuple[Mask, npt.NDArray[np.int32]]:
+    """Return which of some documents have a word; and of those the fields that it stands in, as bits."""
+    if (found := part.postings(word)) is None:
+        return np.zeros(len(numbers), np.bool_), np.zeros(0, np.int32)
+    at = np.minimum(np.searchsorted(found.documents, numbers), len(found.documents) - 1)
+    having = found.documents[at] == numbers
+    return having, found.fields[at[having]]
 
 
 def _apart(marks: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

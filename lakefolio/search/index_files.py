@@ -24,8 +24,6 @@ import numpy as np
 from lakefolio.delta.seal import Seals
 from lakefolio.search.document import ASIDE
 from lakefolio.search.facets import Column
-from lakefolio.search.text_blocks import Block
-from lakefolio.search.word_group import WordGroup
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,12 +37,10 @@ __all__ = [
     "IndexName",
     "OtherLayoutError",
     "Spans",
-    "block_of",
     "column_of",
     "digest_of",
     "directory_bytes",
     "directory_of",
-    "group_of",
 ]
 
 PREFIX: Final = "index/search"
@@ -156,6 +152,16 @@ class Spans:
         """Return start and length of a part."""
         return int(self.starts[number]), int(self.starts[number + 1] - self.starts[number])
 
+    def checked(self, number: int, body: bytes) -> bytes:
+        """Return the bytes of a part.
+
+        Raises:
+            ValueError: They are damaged.
+        """
+        if digest_of(body) != self.digests[number]:
+            raise ValueError("a part has another digest than its directory says")
+        return body
+
 
 @dataclass(frozen=True)
 class Directory:
@@ -184,25 +190,13 @@ class Directory:
     journal: str
 
 
-def block_of(body: bytes, digest: bytes) -> Block:
-    """Return a block of ``texts``.
-
-    Raises:
-        ValueError: It is damaged.
-    """
-    if digest_of(body) != digest:
-        raise ValueError("a block has another digest than its directory says")
-    return Block(body)
-
-
 def column_of(body: bytes, directory: Directory, number: int) -> Column:
     """Return a column, whose memory is bounded before it is taken.
 
     Raises:
         ValueError: It is damaged.
     """
-    if digest_of(body) != directory.columns.digests[number]:
-        raise ValueError("a column has another digest than its directory says")
+    body = directory.columns.checked(number, body)
     column, name = Column.of(body, _COLUMN_BYTES * directory.count), COLUMNS[number]
     texts, sizes, numbers = column
     if (len(sizes) if name == "tag" else len(numbers)) != (len(texts) if name == "vocabulary" else directory.count):
@@ -256,14 +250,3 @@ def directory_of(footer: bytes, size_bytes: int) -> Directory:
         return Directory(count, total, kinds, aside, columns, words, texts, np.cumsum(counts), journal)
     except (LookupError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error) as exc:
         raise ValueError(f"its directory can't be read: {exc}"[:200]) from exc
-
-
-def group_of(body: bytes, directory: Directory, number: int) -> WordGroup:
-    """Return a group of ``words``.
-
-    Raises:
-        ValueError: It is damaged.
-    """
-    if digest_of(body) != directory.words.digests[number]:
-        raise ValueError("a group of words has another digest than its directory says")
-    return WordGroup(body, directory.count)

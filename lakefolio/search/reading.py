@@ -8,7 +8,6 @@ and reads of the index what a query needs. Without one the first search of a han
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from lakefolio import items
@@ -59,21 +58,19 @@ def search_of(
     if meaning is not None and not isinstance(meaning, bool):
         raise InvalidInputError(f"meaning is {shown_value(meaning)}, expected True or False", kind="bad-option")
     node = parse(query)
-    indexes = session.opened.part(_Indexes, _Indexes)
-    again = partial(search_of, session, query, folio=folio, kind=kind, limit=limit, meaning=meaning)
-    try:
+
+    def asked(indexes: _Indexes) -> tuple[Index, SearchResult]:
         index = indexes.at(session, whole=bool(meaning) and node is not None and _is_own(encoder_of_settings()))
         only, purged = _searched(session, index, node, folio, kind)
         # the vectors of documents are not in the lake: who asks for the meaning waits until they are made
         sentence = isinstance(node, Bag) and len(node.nodes) >= _SENTENCE and index.stored is None
         encoder = encoder_of_settings() if (sentence if meaning is None else meaning and node is not None) else None
         version = session.committed().version
-        found = answer(index, node, query, version=version, limit=limit, only=only, purged=purged, encoder=encoder)
-    except (IntegrityError, NotFoundError) as exc:
-        if not is_of_index(exc) or not indexes.give_up():
-            raise
-        return again()
-    return found if index.stored is None else _guarded(found, indexes, again)
+        return index, answer(
+            index, node, query, version=version, limit=limit, only=only, purged=purged, encoder=encoder
+        )
+
+    return _answered(session, asked)
 
 
 def similar_of(
@@ -89,16 +86,31 @@ def similar_of(
     named = parse_ref(ref)
     entry = session.entry(named.folio or "", named.item, named.at)
     encoder = encoder_of_settings()
-    indexes = session.opened.part(_Indexes, _Indexes)
-    again = partial(similar_of, session, ref, folio=folio, kind=kind, limit=limit)
-    try:
+
+    def asked(indexes: _Indexes) -> tuple[Index, SearchResult]:
         index = indexes.at(session, whole=_is_own(encoder))
-        found = _similar(session, index, entry, encoder, folio, kind, limit)
+        return index, _similar(session, index, entry, encoder, folio, kind, limit)
+
+    return _answered(session, asked)
+
+
+def _answered(session: Session, asked: Callable[[_Indexes], tuple[Index, SearchResult]]) -> SearchResult:
+    """Return what is asked of an index: if that of the lake can't be read, now or later, it is asked of another."""
+    indexes = session.opened.part(_Indexes, _Indexes)
+    try:
+        index, found = asked(indexes)
     except (IntegrityError, NotFoundError) as exc:
         if not is_of_index(exc) or not indexes.give_up():
             raise
-        return again()
-    return found if index.stored is None else _guarded(found, indexes, again)
+        return _answered(session, asked)
+
+    def instead(exc: LakefolioError) -> SearchResult:
+        if not is_of_index(exc):
+            raise exc
+        indexes.give_up()
+        return _answered(session, asked)
+
+    return found if index.stored is None else found.or_else(instead)
 
 
 def _is_own(encoder: Encoder) -> bool:
@@ -121,18 +133,6 @@ def _similar(
         )
     version = session.committed().version
     return similar(index, place, version=version, limit=limit, only=only, purged=purged, encoder=encoder)
-
-
-def _guarded(found: SearchResult, indexes: _Indexes, again: Callable[[], SearchResult]) -> SearchResult:
-    """Return a result that does without the index of the lake if what is read later can't be read of it."""
-
-    def instead(exc: LakefolioError) -> SearchResult:
-        if not is_of_index(exc):
-            raise exc
-        indexes.give_up()
-        return again()
-
-    return found.or_else(instead)
 
 
 def _check_limit(limit: object) -> None:

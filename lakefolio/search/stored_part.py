@@ -36,11 +36,9 @@ from lakefolio.search.index_files import (
     Directory,
     IndexName,
     OtherLayoutError,
-    block_of,
+    Spans,
     column_of,
-    digest_of,
     directory_of,
-    group_of,
 )
 from lakefolio.search.meaning import StaticEncoder
 from lakefolio.search.spelling import Spelling
@@ -61,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = ["StoredPart", "is_of_index", "opened"]
 
 T = TypeVar("T")
+P = TypeVar("P", WordGroup, Block)
 
 _CACHE_BYTES: Final = 64 << 20
 _GAP_BYTES: Final = 16 << 10
@@ -203,15 +202,7 @@ class StoredPart:
         return max(bisect_right(self._firsts, word) - 1, 0)
 
     def _groups(self, numbers: Iterable[int]) -> dict[int, WordGroup]:
-        """Return groups of ``words``; those that are not at hand are got at once."""
-        known: dict[int, Any] = {one: self._cache.get(("words", one)) for one in numbers}
-        missing = sorted(one for one, found in known.items() if found is None)
-        spans = map(self.directory.words.span, missing)
-        for number, body in zip(missing, self._bodies("words", list(spans)), strict=True):
-            found = self._verified("words", partial(group_of, body, self.directory, number))
-            self._cache.put(("words", number), found, found.size_bytes)
-            known[number] = found
-        return known
+        return self._parts("words", self.directory.words, numbers, lambda body, _: WordGroup(body, self.count))
 
     def postings(self, token: str) -> Postings | None:
         """See Part."""
@@ -325,21 +316,11 @@ class StoredPart:
         """Give blocks of ``texts`` in order; some are held at once, however many they are."""
         order = sorted(numbers)
         for start in range(0, len(order), _BLOCKS_AT_ONCE):
-            yield from sorted(self._blocks(order[start : start + _BLOCKS_AT_ONCE]).items())
-
-    def _blocks(self, numbers: Sequence[int]) -> dict[int, Block]:
-        directory = self.directory
-        known: dict[int, Any] = {one: self._cache.get(("texts", one)) for one in numbers}
-        missing = sorted(one for one, found in known.items() if found is None)
-        spans = map(directory.texts.span, missing)
-        for number, body in zip(missing, self._bodies("texts", list(spans)), strict=True):
-            found = self._verified("texts", partial(self._block, body, number))
-            self._cache.put(("texts", number), found, found.size_bytes)
-            known[number] = found
-        return known
+            some = order[start : start + _BLOCKS_AT_ONCE]
+            yield from sorted(self._parts("texts", self.directory.texts, some, self._block).items())
 
     def _block(self, body: bytes, number: int) -> Block:
-        found = block_of(body, self.directory.texts.digests[number])
+        found = Block(body)
         if found.count != int(self.directory.ends[number]) - self._first_of(number):
             raise ValueError("a block has other documents than its directory says")
         return found
@@ -412,12 +393,25 @@ class StoredPart:
         for what, parts in files:
             for start in range(0, len(parts.digests), _BLOCKS_AT_ONCE):
                 numbers = range(start, min(start + _BLOCKS_AT_ONCE, len(parts.digests)))
-                bodies = self._bodies(what, list(map(parts.span, numbers)))
-                if [digest_of(body) for body in bodies] != [parts.digests[one] for one in numbers]:
-                    raise _damaged(self.name.key(what), ValueError("a part has another digest than its directory says"))
+                for number, body in zip(numbers, self._bodies(what, list(map(parts.span, numbers))), strict=True):
+                    self._verified(what, partial(parts.checked, number, body))
         self.columns(COLUMNS)
 
     # -- bytes ---------------------------------------------------------------------------------------------
+
+    def _parts(self, what: str, parts: Spans, numbers: Iterable[int], read: Callable[[bytes, int], P]) -> dict[int, P]:
+        """Return parts of a file; those that are not at hand are got at once."""
+        known: dict[int, Any] = {one: self._cache.get((what, one)) for one in numbers}
+        missing = sorted(one for one, found in known.items() if found is None)
+        for number, body in zip(missing, self._bodies(what, list(map(parts.span, missing))), strict=True):
+            found = self._verified(what, partial(self._read, parts, body, number, read))
+            self._cache.put((what, number), found, found.size_bytes)
+            known[number] = found
+        return known
+
+    @staticmethod
+    def _read(parts: Spans, body: bytes, number: int, read: Callable[[bytes, int], P]) -> P:
+        return read(parts.checked(number, body), number)
 
     def _verified(self, what: str, read: Callable[[], T]) -> T:
         try:
