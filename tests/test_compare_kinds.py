@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +175,58 @@ def test_a_booster_is_told_by_its_trees():
         ("added", "model._handle.trees[2]", None),
         ("changed", "model.note", "'a\\nb'"),
     ]
-    assert found.summary["learned_parts_changed"] == 2
+    assert found.summary["learned_parts_changed"] == 3
+
+
+def ubjson(value) -> bytes:
+    """Return a value as XGBoost writes it."""
+
+    def text(one: str) -> bytes:
+        return b"L" + struct.pack(">q", len(one)) + one.encode()
+
+    if isinstance(value, dict):
+        return b"{" + b"".join(text(name) + ubjson(one) for name, one in value.items()) + b"}"
+    if isinstance(value, list):
+        return b"[#L" + struct.pack(">q", len(value)) + b"".join(map(ubjson, value))
+    if isinstance(value, np.ndarray):
+        return b"[$d#L" + struct.pack(">q", len(value)) + value.astype(">f4").tobytes()
+    return b"S" + text(value) if isinstance(value, str) else b"i" + struct.pack(">b", value)
+
+
+def xgboost(*thresholds: float) -> bytes:
+    trees = [{"id": place, "split_conditions": np.array([one, 1.0])} for place, one in enumerate(thresholds)]
+    model = {"learner": {"gradient_booster": {"model": {"trees": trees}, "name": "gbtree"}}}
+    return ubjson({"Config": {"seed": "0"}, "Model": model})
+
+
+def test_a_booster_of_xgboost_is_told_by_its_trees_and_other_bytes_as_they_are():
+    old, new = ({"_Booster": {"handle": xgboost(*one)}} for one in ((0.5, 1.5), (0.5, 2.5, 3.5)))
+    found = compare_estimators(old, new, ({}, {}))
+    assert [(one.change, one.where) for one in found.changes] == [
+        ("changed", "model._Booster.handle.trees[1].split_conditions"),
+        ("added", "model._Booster.handle.trees[2]"),
+    ]
+    assert "1 of 2 values differ, by 1 at most" in found.changes[0].new
+    assert found.summary == {"parameters_changed": 0, "learned_parts_changed": 2, "notes_changed": 0}
+    for damaged in (
+        xgboost(0.5)[:-1],
+        b"[$d#L" + struct.pack(">q", 1 << 60),
+        b"{" * 10_000,
+        b"{i\xff",
+        b"[#i\x01x",
+        b"",
+    ):
+        found = compare_estimators({"handle": damaged}, {"handle": b"1"}, ({}, {}))
+        assert [(one.where, one.new) for one in found.changes] == [("model.handle", "b'1'")]
+
+
+def test_bytes_in_a_model_are_compared(folio):
+    estimator = pytest.importorskip("sklearn.linear_model", reason="needs scikit-learn").LinearRegression
+    old, new = estimator(), estimator()
+    old._note, new._note = b"1", b"2"
+    diff = changed(folio, old, new)
+    assert triples(diff) == [("changed", "model._note", "b'1'", "b'2'")]
+    assert diff.summary["learned_parts_changed"] == 1
 
 
 def test_weights_are_told_by_tensor_whatever_their_type(folio):

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lakefolio.compare.arrays import told_array, told_difference
+from lakefolio.compare.boosters import booster
 from lakefolio.compare.item_diff import ContentChange, Differences
 from lakefolio.compare.values import compare_values
 
 __all__ = ["compare_estimators", "compare_tensors"]
 
-_LEARNED: Final = re.compile(r"_(\.|\[|$)|\.trees\[")
-"""A part of a path that ends with an underscore, as scikit-learn calls what ``fit`` made, or a tree of a booster."""
-_TREE: Final = re.compile(r"\n+Tree=\d+\n")
+_LEARNED: Final = re.compile(r"_(\.|\[|$)|\._")
+"""A name that ends with an underscore, as scikit-learn calls what ``fit`` made, or begins with one; no parameter's."""
 _NOTED: Final = ("hyperparameters", "versions", "class", "init_args")
 
 
@@ -22,24 +22,11 @@ def compare_estimators(
     old: object, new: object, notes: tuple[Mapping[str, object], Mapping[str, object]]
 ) -> Differences:
     """Compare estimators by their attributes, see ``items.sklearn_reading``, and what was noted about them."""
-    found = compare_values(old, new, "model", _booster)
+    found = compare_values(old, new, "model", booster)
     noted = _noted(notes, ("hyperparameters", "versions"))
     learned = sum(_LEARNED.search(one.where) is not None for one in found.changes)
     summary = {"parameters_changed": len(found.changes) - learned, "learned_parts_changed": learned}
     return Differences({**summary, "notes_changed": len(noted)}, [*found.changes, *noted])
-
-
-def _booster(text: str) -> object:
-    """Return the facts and trees that LightGBM writes a booster as; another text as it is."""
-    head, *trees = _TREE.split(text)
-    if not trees:
-        return text
-    trees[-1] = trees[-1].partition("\n\n")[0]
-    return {**_facts(head), "trees": [_facts(tree) for tree in trees]}
-
-
-def _facts(text: str) -> dict[str, str]:
-    return {name: value for name, sign, value in (line.partition("=") for line in text.splitlines()) if sign}
 
 
 def compare_tensors(

@@ -20,13 +20,13 @@ _ABSENT: Final = object()
 
 
 def compare_values(
-    old: object, new: object, root: str = "$", parsed: Callable[[str], object] = lambda text: text
+    old: object, new: object, root: str = "$", parsed: Callable[[str | bytes], object] = lambda one: one
 ) -> Differences:
     """Compare values: mappings by key, sets by member, arrays as wholes, everything else by what it prints.
 
     Lists are compared by position; of lists of different lengths the equal beginnings and ends are matched first, so
     that one inserted member is one. A number equals a number of another type only if it prints alike: ``1`` and
-    ``1.0`` differ. NaN equals NaN. Nothing recurses. ``parsed`` returns what a text stands for.
+    ``1.0`` differ. NaN equals NaN. Nothing recurses. ``parsed`` returns what a text or bytes stand for.
     """
     changes: list[ContentChange] = []
     work: list[tuple[str, Any, Any]] = [(root, old, new)]
@@ -34,7 +34,12 @@ def compare_values(
         path, one, other = work.pop()
         if is_dataclass(one) and type(one) is type(other):
             one, other = ({part.name: getattr(side, part.name) for part in fields(one)} for side in (one, other))
-        if type(one) is str and type(other) is str and one != other:
+        if (
+            isinstance(one, str | bytes)
+            and isinstance(other, str | bytes)
+            and type(one) is type(other)
+            and one != other
+        ):
             one, other = parsed(one), parsed(other)
         below: list[tuple[str, Any, Any]] = []
         if isinstance(one, Mapping) and isinstance(other, Mapping):

@@ -19,7 +19,7 @@ __all__ = ["plain_model"]
 
 
 def plain_model(path: Path) -> object:
-    """Return what a stored model is made of: dicts, lists, texts, numbers and numpy arrays.
+    """Return what a stored model is made of: dicts, lists, texts, bytes, numbers and numpy arrays.
 
     Raises:
         IntegrityError: kind ``bad-content``: It is no skops file.
@@ -46,6 +46,8 @@ def _plain(node: object, archive: zipfile.ZipFile) -> Any:
         return npy.read_npz(io.BytesIO(held), len(held))
     if loader == "JsonNode" and isinstance(content, str):
         return json.loads(content) if node.get("is_json", True) else content
+    if isinstance(file, str) and loader in ("BytesNode", "BytearrayNode"):
+        return archive.read(file)
     name = f"{node.get('__module__')}.{node.get('__class__')}"
     if loader in ("TypeNode", "FunctionNode"):
         return name
