@@ -14,13 +14,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from lakefolio.compare.shown import around
 from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.format.names import is_own_folio
 from lakefolio.lake.registry import REGISTRY
 from lakefolio.pages import curves, graphs, item_list, preview
 from lakefolio.pages.points import KeptPoints
 from lakefolio.pages.registered import registered
-from lakefolio.pages.values import column_value, cut, plain
+from lakefolio.pages.values import CELL_CHARS, column_value, cut, plain
 from lakefolio.runs.table import MEASURES
 
 if TYPE_CHECKING:
@@ -346,12 +347,9 @@ class Answers:
         return plain(
             {
                 **said,
-                "changes": [_cut_values(one._asdict()) for one in found.changes[:CHANGES]],
+                "changes": [_cut_values(one._asdict() | _beside(one.old, one.new)) for one in found.changes[:CHANGES]],
                 "change_count": len(found),
-                "rows": [
-                    {**one, **{side: _cut_values(one[side]) for side in ("where", "old", "new")}}
-                    for one in said["rows"]
-                ],
+                "rows": [_cut_row(one) for one in said["rows"]],
                 "columns": columns[:CHANGES],
                 "column_count": len(columns),
             }
@@ -438,6 +436,20 @@ def _number(asked: Mapping[str, str], name: str) -> float | None:
     except ValueError:
         pass
     raise InvalidInputError(f"{name}={text!r} is not a number", kind="bad-question", hint="write it with digits")
+
+
+def _cut_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row that differs, its texts of bounded length."""
+    told = {side: dict(row[side]) for side in ("old", "new")}
+    for name, value in row["new"].items():
+        for side, text in _beside(row["old"].get(name), value).items():
+            told[side][name] = text
+    return {**row, **{side: _cut_values(one) for side, one in (told | {"where": row["where"]}).items()}}
+
+
+def _beside(old: str | None, new: str | None) -> dict[str, str]:
+    """Return two texts that differ without most of what both begin with, if that is long."""
+    return {} if old is None or new is None else dict(zip(("old", "new"), around(old, new, CELL_CHARS), strict=True))
 
 
 def _cut_values(values: Mapping[str, object]) -> dict[str, Any]:

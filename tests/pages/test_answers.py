@@ -286,6 +286,20 @@ def test_what_changed_inside_is_bounded(tmp_path: Path) -> None:
     assert (len(grid["levels"]), len(grid["levels"][0]), grid["levels"][0][0]) == (24, 64, 4)
 
 
+def test_texts_that_differ_far_behind_are_shown_from_there(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("a")
+    for value in ("old", "new"):
+        folio.add("json", {"text": "x" * 5_000 + value}, overwrite=True)
+        folio.add("table", pl.DataFrame({"id": [1, 2], "text": ["x" * 5_000 + value, None]}), overwrite=True)
+    said = Answers(lake)
+    (change,) = asked(said, "inside", ref="a:json", a="1", b="3")["changes"]
+    (row,) = asked(said, "inside", ref="a:table", a="2", b="4")["rows"]
+    for old, new in ((change["old"], change["new"]), (row["old"]["text"], row["new"]["text"])):
+        assert (old.strip("…x'"), new.strip("…x'")) == ("old", "new")
+        assert len(old) <= 300
+
+
 def test_search_finds_items_and_runs_by_their_words_best_first(answers: Answers) -> None:
     def hits(query: str) -> list[dict[str, Any]]:
         return asked(answers, "search", q=query)["hits"]
