@@ -17,6 +17,7 @@ __all__ = [
     "UNSEEN",
     "cell_count",
     "digits",
+    "has_surrogate",
     "padded",
     "printable_numbers",
     "shown_value",
@@ -163,6 +164,11 @@ def visible_json(document: str) -> str:
     if document.isascii() and "\x7f" not in document:
         return document
     return _written_out(document, _json_escaped, "\n")
+
+
+def has_surrogate(text: str) -> bool:
+    """Say whether a text holds a lone surrogate, which no UTF-8 text can."""
+    return not text.isascii() and any(0xD800 <= ord(one) <= 0xDFFF for one in text)
 
 
 def _escaped(one: str) -> str:

@@ -67,10 +67,10 @@ def sql(app: App, query: str | None, views: bool, form: str | None, vertical: bo
         output.emit([dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
     elif form == "csv":
         _csv(rows, names)
-    elif vertical:
-        _vertical(output, rows, names)
     else:
-        _table(output, rows, names)
+        (_vertical if vertical else _table)(output, rows, names)
+        if rows.num_rows > _SHOWN_ROWS:
+            output.note(f"… the first {_SHOWN_ROWS:,} of {rows.num_rows:,} rows; --format csv prints them all")
 
 
 def _unique(names: list[str]) -> list[str]:
@@ -114,8 +114,6 @@ def _table(output: Output, rows: pa.Table, names: list[str]) -> None:
     shown = rows.slice(0, _SHOWN_ROWS)
     cells, numbers = cells_of(shown, names)
     output.rows(None, names, cells, right=numbers, empty="no rows", whole=_WHOLE)
-    if rows.num_rows > _SHOWN_ROWS:
-        output.note(f"… the first {_SHOWN_ROWS:,} of {rows.num_rows:,} rows; --format csv prints them all")
 
 
 def cells_of(rows: pa.Table, names: list[str]) -> tuple[list[tuple[str, ...]], list[str]]:
@@ -136,8 +134,6 @@ def _vertical(output: Output, rows: pa.Table, names: list[str]) -> None:
         output.print("\n".join(lines))
     if not rows.num_rows:
         output.note("no rows")
-    elif rows.num_rows > _SHOWN_ROWS:
-        output.note(f"… the first {_SHOWN_ROWS:,} of {rows.num_rows:,} rows; --format csv prints them all")
 
 
 def _cell(value: object) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 
 from lakefolio.errors import InvalidInputError, StorageError
 from lakefolio.format.times import is_time
-from lakefolio.terminal import UNSEEN
+from lakefolio.terminal import UNSEEN, has_surrogate
 
 __all__ = [
     "JOINERS",
@@ -94,7 +94,7 @@ def _check(name: object, what: str, limit: int) -> str:
         problem = f"is of type {type(name).__name__}, expected str"
     elif not name:
         problem = "is empty"
-    elif any(0xD800 <= ord(one) <= 0xDFFF for one in name):
+    elif has_surrogate(name):
         problem = "holds a lone surrogate, which no UTF-8 text can"
     elif hidden := hidden_character(name):
         problem = f"holds {hidden}"

@@ -19,7 +19,7 @@ import pyarrow as pa
 from lakefolio.delta.actions import DataFile
 from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import AlreadyExistsError, FormatError, IntegrityError, LakefolioError
-from lakefolio.format.schema import LOG_SCHEMAS, SPECS
+from lakefolio.format.schema import SPECS
 from lakefolio.journal.table_rows import Scan, TableRows
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lakefolio.readmodels.cache import Cache
     from lakefolio.storage import Store
 
-__all__ = ["LogTable", "LogTables"]
+__all__ = ["LogTable"]
 
 T = TypeVar("T")
 _FIRST_WAIT_S = 0.002
@@ -160,18 +160,3 @@ class LogTable:
         """Read the new log entries; say whether a version above ``since`` holds an append, whose first id this is."""
         self._table.look()
         return any(batch_id in entry.commit_ids for entry in self._table.entries(since + 1, self._table.version))
-
-
-class LogTables:
-    """The two tables of a lake."""
-
-    def __init__(self, store: Store, lake_id: str, local: LocalFiles, cache: Cache) -> None:
-        self._tables = {name: LogTable(store, lake_id, name, local, cache) for name in LOG_SCHEMAS}
-
-    def __getitem__(self, name: str) -> LogTable:
-        """Return ``metric_rows`` or ``event_rows``."""
-        return self._tables[name]
-
-    def __contains__(self, name: str) -> bool:
-        """Say whether a name is that of one of the two tables."""
-        return name in self._tables

@@ -23,8 +23,8 @@ import pyarrow as pa
 from lakefolio.delta.actions import DataFile
 from lakefolio.delta.table import DeltaTable
 from lakefolio.errors import IntegrityError
-from lakefolio.format.schema import BATCH_OPS, SPECS
-from lakefolio.journal.batch_tables import LogTables
+from lakefolio.format.schema import BATCH_OPS, LOG_SCHEMAS, SPECS
+from lakefolio.journal.batch_tables import LogTable
 from lakefolio.journal.commit_queue import CommitQueue
 from lakefolio.journal.committer import Committer
 from lakefolio.journal.handoff_protocol import Answer, answers_of
@@ -61,7 +61,7 @@ class Journal:
     Attributes:
         store: Where the lake lies.
         lake_id: The id in the lake's marker.
-        logs: The tables of metric points and events.
+        logs: The tables of metric points and events, by name.
         committer: Gets commits into the log; its methods want the lock of the head.
     """
 
@@ -79,7 +79,8 @@ class Journal:
 
     def _start(self) -> None:
         """Make the parts that depend on the threads of this process."""
-        self.logs = LogTables(self.store, self.lake_id, self._head.local, self._head.cache)
+        head = self._head
+        self.logs = {name: LogTable(self.store, self.lake_id, name, head.local, head.cache) for name in LOG_SCHEMAS}
         self._queue = CommitQueue(self._commit_all, self.committer.leave_to_leader)
         self._maintenance = TableMaintenance(self._head, self.settle)
 

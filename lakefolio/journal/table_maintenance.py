@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import LakefolioError
 from lakefolio.format.layout import JOURNAL
-from lakefolio.format.schema import LOG_SCHEMAS
 
 if TYPE_CHECKING:
-    from lakefolio.journal.batch_tables import LogTables
+    from lakefolio.journal.batch_tables import LogTable
     from lakefolio.journal.head import JournalHead
 
 __all__ = ["TableMaintenance"]
@@ -65,7 +64,7 @@ class TableMaintenance:
             except RuntimeError:  # the process is ending: no thread can be started any more
                 self.run_if_due()
 
-    def compact(self, logs: LogTables, progress: Callable[[str], None]) -> dict[str, dict[str, int]]:
+    def compact(self, logs: Mapping[str, LogTable], progress: Callable[[str], None]) -> dict[str, dict[str, int]]:
         """Merge the small files of all tables, whether due or not. The caller has read the journal to its end.
 
         Returns:
@@ -75,9 +74,9 @@ class TableMaintenance:
         with self._busy:
             progress(JOURNAL)
             counts[JOURNAL] = self._maintain(everything=True)
-        for name in LOG_SCHEMAS:
+        for name, table in logs.items():
             progress(name)
-            if (done := logs[name].compact()) is not None:
+            if (done := table.compact()) is not None:
                 counts[name] = done
         return counts
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Final
 
-from lakefolio.terminal import shown_value
+from lakefolio.terminal import has_surrogate, shown_value
 
 __all__ = ["misfit"]
 
@@ -41,7 +41,6 @@ _CHECKS: Final[Mapping[str, Callable[[object], bool]]] = {
 }
 """By the name of a type; any other is that of a class."""
 _OF_TEXTS: Final = re.compile(r"(Iterable|Sequence|list|tuple)\[str\b|Mapping\[str,|dict\[str,|^Tags$")
-_HALF: Final = re.compile("[\ud800-\udfff]")
 _INSIDE: Final = re.compile(r"\[[^\[\]]*\]")
 
 
@@ -62,7 +61,7 @@ def misfit(function: Callable[..., object], args: tuple[object, ...], kwargs: Ma
         if parameter.kind is parameter.VAR_KEYWORD and isinstance(value, dict):
             values = value.values()
         for one in values:
-            if isinstance(one, str) and _HALF.search(one):
+            if isinstance(one, str) and has_surrogate(one):
                 return f"{name}={shown_value(one):.60}, which holds half a character: no text of a lake does"
             if "Path" in parameter.annotation and isinstance(one, str | os.PathLike) and "\0" in str(one):
                 return f"{name}={shown_value(one):.60}, which holds a NUL: no path does"

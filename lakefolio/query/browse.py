@@ -16,7 +16,7 @@ from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.format.sql_text import sql_id
 from lakefolio.render import html
 from lakefolio.render.text import counted
-from lakefolio.terminal import cell_count, padded, visible
+from lakefolio.terminal import cell_count, has_surrogate, padded, visible
 from lakefolio.views.engine import default_views, described, described_view
 from lakefolio.views.view_files import load_views
 
@@ -169,7 +169,7 @@ def all_views(reader: Session) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
 
 def browse(reader: Session, path: str = "") -> Folder:
     """See ``Lake.browse``; ``reader`` is fixed to a version."""
-    if not isinstance(path, str) or any(0xD800 <= ord(one) <= 0xDFFF for one in path):
+    if not isinstance(path, str) or has_surrogate(path):
         raise InvalidInputError(
             f"path {path!r} is not a text", kind="bad-path", hint="write it like 'by_project/churn'", path=path
         )

@@ -11,7 +11,7 @@ from lakefolio.errors import LakefolioError
 from lakefolio.format import json_encode
 from lakefolio.format.times import parse_time, period_of
 from lakefolio.query.conditions import bad_query
-from lakefolio.terminal import shown_value
+from lakefolio.terminal import has_surrogate, shown_value
 
 __all__ = ["FUNCTIONS", "TEXT_OR_TIME", "Comparisons", "period", "text_value"]
 
@@ -192,7 +192,7 @@ def _local(moment: datetime) -> datetime:
 
 def text_value(value: str) -> str:
     """Return a text that a parameter can have; InvalidInputError for a lone surrogate."""
-    if any(0xD800 <= ord(one) <= 0xDFFF for one in value):
+    if has_surrogate(value):
         raise bad_query(f"{shown_value(value)} holds a lone surrogate, which no text in a lake does")
     return value
 

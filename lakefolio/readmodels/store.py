@@ -308,9 +308,7 @@ class ReadModels:
         through: int,
         journal: str,
     ) -> dict[str, Published | None]:
-        opened = {
-            name: ModelRuns(self._tables[name].model, one.runs, self, self.cache) for name, one in current.items()
-        }
+        opened = {name: self.of_runs(name, one.runs) for name, one in current.items()}
         before = Folded(_Given(opened), max(one.through for one in current.values()), held)
         runs = fold(rows, before, names)
         calls = [partial(self._publish, opened[name], current[name], runs[name], through, journal) for name in names]

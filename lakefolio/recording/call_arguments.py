@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from lakefolio import items
 from lakefolio.errors import LakefolioError
 from lakefolio.format import json_encode
-from lakefolio.format.names import is_uri
+from lakefolio.format.names import is_uri, parse_ref
 from lakefolio.items.handler import is_read_once
 from lakefolio.redaction import MASK, is_secret_name, scrub, scrub_value
 
 if TYPE_CHECKING:
     from lakefolio.session.session import Session
 
-__all__ = ["Call", "call_of", "is_data", "item_name", "memo_key", "parts_of"]
+__all__ = ["Call", "call_of", "free_name", "is_data", "memo_key", "parts_of"]
 
 _PLAIN_KINDS: Final = ("json", "timestamp")
 _SMALL_BYTES: Final = 4_096
@@ -55,12 +55,7 @@ class Call:
 
     def name(self, name: str) -> str:
         """Return an argument's name as a run may have it: one that an item may have, and not taken yet."""
-        free = wanted = item_name(name)
-        number = 1
-        while free in self.inputs or free in self.params:
-            number += 1
-            free = f"{wanted}_{number}"
-        return free
+        return free_name(name, self.inputs.keys() | self.params.keys())
 
 
 def is_data(value: object) -> bool:
@@ -157,11 +152,21 @@ def _holds_data(value: object, depth: int = 0) -> bool:
     return is_data(value)
 
 
-def item_name(text: str) -> str:
+def _item_name(text: str) -> str:
     """Return a text as the name of an item, without the characters that a name can't have."""
     plain = unicodedata.normalize("NFC", _UNFIT.sub("_", text.encode(errors="replace").decode().replace("/", ".")))
     cut = plain.strip().encode()[:_LONGEST_NAME].decode(errors="ignore").strip()
     return cut if cut.strip(".") else f"_{cut}"
+
+
+def free_name(text: str, taken: Collection[str]) -> str:
+    """Return a text as the name of an item, with a number if that is taken."""
+    free = wanted = _item_name(text)
+    number = 1
+    while free in taken:
+        number += 1
+        free = f"{wanted}_{number}"
+    return free
 
 
 def _shown(value: object) -> str:
@@ -193,9 +198,8 @@ def memo_key(code: str, call: Call, refs: Mapping[str, str], session: Session) -
     for name, ref in refs.items():
         if is_uri(ref):
             return None  # it may change unseen
-        folio, _, rest = ref.partition(":")
-        item, _, at = rest.rpartition("@")
-        entry = session.entry(folio, item or at, int(at) if item else None)
+        named = parse_ref(ref)
+        entry = session.entry(named.folio or "", named.item, named.at)
         if entry.digest is None:
             return None
         content[name] = [entry.kind, entry.digest]

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.config.settings import setting
 from lakefolio.errors import LakefolioError
+from lakefolio.format.names import parse_ref
 from lakefolio.items.handler import is_read_once
-from lakefolio.recording.call_arguments import Call, call_of, is_data, item_name, memo_key, parts_of
+from lakefolio.recording.call_arguments import Call, call_of, free_name, is_data, memo_key, parts_of
 from lakefolio.recording.fingerprint import Fingerprint, fingerprint_of
 from lakefolio.redaction import MASK, scrub, scrub_value
 from lakefolio.runs.given_data import reference_of
@@ -172,12 +173,7 @@ def _part_names(name: str, parts: Sequence[tuple[str, object]]) -> list[str]:
     """Return the names of a container's members as outputs, all different."""
     found: dict[str, None] = {}
     for key, _ in parts:
-        free = wanted = item_name(f"{name}.{key}")
-        number = 1
-        while free in found:
-            number += 1
-            free = f"{wanted}_{number}"
-        found[free] = None
+        found[free_name(f"{name}.{key}", found)] = None
     return list(found)
 
 
@@ -351,9 +347,8 @@ def _reads_the_same(session: Session, found: Mapping[str, str | None]) -> bool:
 
 
 def _loaded(session: Session, ref: str) -> object:
-    folio, _, rest = ref.partition(":")
-    item, _, version = rest.rpartition("@")
-    return session.load(session.entry(folio, item, int(version)))
+    named = parse_ref(ref)
+    return session.load(session.entry(named.folio or "", named.item, named.at))
 
 
 def _put_together(form: str, load: Callable[[str], object]) -> object:

@@ -14,7 +14,7 @@ from lakefolio.model.item_versions import OWN_FACTS
 from lakefolio.model.version_policy import check_bump, check_label
 from lakefolio.process.notice import LakefolioWarning, notice
 from lakefolio.redaction import MASK, scrub_address, scrub_value
-from lakefolio.terminal import shown_value
+from lakefolio.terminal import has_surrogate, shown_value
 
 __all__ = [
     "Annotations",
@@ -135,7 +135,7 @@ def check_text(text: object, what: str) -> str | None:
             kind="bad-text",
             hint="give a text; facts of other types go into metadata",
         )
-    if any(0xD800 <= ord(one) <= 0xDFFF for one in text):
+    if has_surrogate(text):
         raise InvalidInputError(
             f"{what} {text!r} holds a lone surrogate, which no UTF-8 text can",
             kind="bad-text",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.process.scratch import spill_options
+from lakefolio.terminal import has_surrogate
 from lakefolio.views.connecting import connect_in_memory
 from lakefolio.views.sql_rules import Judgement, judge, judge_words
 
@@ -61,7 +62,7 @@ def check_select(sql: str) -> Judgement:
 
 def is_text(sql: object) -> bool:
     """Say whether something is a text that can be SQL: without lone surrogates and without NUL, which ends a parse."""
-    return isinstance(sql, str) and "\0" not in sql and (sql.isascii() or not _half_a_character(sql))
+    return isinstance(sql, str) and "\0" not in sql and not has_surrogate(sql)
 
 
 def shown(sql: str) -> str:
@@ -188,7 +189,3 @@ def _refused(what: str, reason: str, sql: str) -> InvalidInputError:
     return InvalidInputError(
         f"{what} can't be run: {reason}", kind="sql", hint="connect() gives a connection of your own", sql=sql
     )
-
-
-def _half_a_character(sql: str) -> bool:
-    return any(0xD800 <= ord(one) <= 0xDFFF for one in sql)
