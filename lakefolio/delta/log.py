@@ -251,7 +251,8 @@ class DeltaLog:
         """
         first = max(self.version, 0)
         after = log_key(self.name, first - 1) if first else None
-        entries = self.objects.read_entries(self.objects.list_versions(after), first=first)
+        versions = self.objects.list_versions(after)
+        entries = self.objects.read_entries(versions, first=first, confirming=self.version >= 0)
         if self.version < 0:
             return entries
         if not entries or entries[0].total != self.files.total:

@@ -75,8 +75,14 @@ class TableObjects:
         versions = [log_version(info.key) for info in listed]
         return sorted(version for version in versions if version is not None)
 
-    def read_entries(self, versions: Sequence[int], first: int) -> list[LogEntry]:
+    def read_entries(self, versions: Sequence[int], first: int, *, confirming: bool = False) -> list[LogEntry]:
         """Read the log entries of these versions, from ``first`` on.
+
+        Args:
+            versions: Those that were listed.
+            first: The first that is wanted.
+            confirming: Of the first the total alone is wanted: a checkpoint says the rest, which may be the removal of
+                thousands of files.
 
         Raises:
             IntegrityError: kinds ``log-gap`` and ``log-damaged``.
@@ -89,7 +95,7 @@ class TableObjects:
         for version, body in sorted(found.items()):
             if body is None:
                 raise self._gap(version)
-            entries.append(self.parse(version, body, log_key(self.name, version)))
+            entries.append(self.parse(version, body, log_key(self.name, version), headed=confirming and not entries))
         return entries
 
     def each_entry(self) -> Iterator[LogEntry]:
@@ -126,20 +132,20 @@ class TableObjects:
             version=version,
         )
 
-    def parse(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
-        """Verify and parse the bytes of a log entry; see :meth:`read_entries` for the errors.
+    def parse(self, version: int, body: bytes | memoryview | None, key: str, *, headed: bool = False) -> LogEntry:
+        """Verify and parse the bytes of a log entry, or only the line with its seal and total; see :meth:`read_entries`.
 
         Wrong bytes are read once more: the answer may have been damaged, and not the object.
         """
         try:
-            return self._parsed(version, body, key)
+            return self._parsed(version, body, key, headed)
         except IntegrityError:
             again = self.store.find(key)
             if again is None or again == body:
                 raise
-            return self._parsed(version, again, key)
+            return self._parsed(version, again, key, headed)
 
-    def _parsed(self, version: int, body: bytes | memoryview | None, key: str) -> LogEntry:
+    def _parsed(self, version: int, body: bytes | memoryview | None, key: str, headed: bool) -> LogEntry:
         if body is None:
             raise IntegrityError(f"log entry {key!r} is missing", kind="log-gap", key=key, version=version)
         added: list[DataFile] = []
@@ -149,9 +155,12 @@ class TableObjects:
         metadata: Mapping[str, Any] | None = None
         total: Total | None = None
         try:
+            lines = bytes(body).splitlines()
             if not self.seals.is_sealed(version, bytes(body)):
                 self._confirm(key, body)
-            for line in bytes(body).splitlines():
+            elif headed:
+                del lines[1:]
+            for line in lines:
                 action = mapped(json.loads(line))
                 if "add" in action:
                     file = file_of(action["add"], version)
