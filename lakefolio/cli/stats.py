@@ -9,7 +9,7 @@ from lakefolio.cli.app import App, command
 __all__ = ["stats"]
 
 
-@command(example="lakefolio stats")
+@command(example="lakefolio stats", light=True)
 @click.option("--all", "every_folio", is_flag=True, help="List the folios that the library keeps, as of runs, too.")
 def stats(app: App, every_folio: bool) -> None:
     """Show counts and sizes of the lake.

@@ -65,9 +65,13 @@ class Stats(Report):
     @classmethod
     def of(cls, query: Callable[[str], duckdb.DuckDBPyRelation], version: int, *, every_folio: bool) -> Stats:
         """Collect the numbers; the views ``storage_savings``, ``entries`` and ``commits`` say the same."""
-        every = query("select * from storage_savings order by folio nulls first").pl().to_dicts()
-        folios = [row for row in every if every_folio or not row["folio"] or not is_own_folio(row["folio"])]
-        left_out = [row for row in every if row not in folios]
+        savings = query("select * from storage_savings order by folio nulls first")
+        folios: list[dict[str, Any]] = []
+        left_out: list[dict[str, Any]] = []
+        for values in savings.fetchall():
+            row = dict(zip(savings.columns, values, strict=True))
+            own = row["folio"] and is_own_folio(row["folio"])
+            (left_out if own and not every_folio else folios).append(row)
         hidden = {name: sum(row[name] or 0 for row in left_out) for name in ("logical_bytes", "stored_bytes")}
         totals = query(
             "select (select count(*) from items) as items, (select count(*) from entries) as entries, "

@@ -149,3 +149,16 @@ main()
         env=env | {"OPENBLAS_NUM_THREADS": "2"},
     )
     assert done.stderr == "False 2 False True\n"
+
+
+def test_stats_imports_no_library_of_frames(stocked: str) -> None:
+    script = """
+import atexit, sys
+from lakefolio.cli import main
+atexit.register(lambda: print(*sorted({"pandas", "polars"} & set(sys.modules)), file=sys.stderr))
+sys.argv[1:] = ["stats"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == "\n"
+    assert "experiments/clf" in done.stdout
