@@ -172,6 +172,20 @@ def test_items_made_of_each_other_are_named_as_a_cycle(lake_uri):
     assert "cycle: a:x, a:y are made of each other" in str(status)
 
 
+def test_a_long_cycle_is_told_by_its_first_items(lake_uri):
+    lake = lf.open(lake_uri)
+    folio = lake.folio("a")
+    with lake.batch():
+        folio.add("x000", 0)
+        for number in range(1, 60):
+            folio.add(f"x{number:03}", number, inputs=[f"x{number - 1:03}"])
+        folio.add("x000", 1, inputs=["x059"], overwrite=True)
+    status = lake.status()
+    assert len(status.cycles[0]) == 60
+    assert str(status).splitlines()[-1].endswith("a:x008, a:x009 and 50 more are made of each other")
+    assert "a:x010" not in status._repr_html_().partition("cycle: ")[2]
+
+
 def test_a_status_that_was_pickled_or_copied_says_the_same_cycles(lake_uri):
     lake = lf.open(lake_uri)
     folio = lake.folio("a")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Status"]
 
 _SHOWN: Final = 50
+_SHOWN_OF_CYCLE: Final = 10
 _HEADINGS: Final = ("step", "item", "because")
 
 
@@ -118,11 +119,11 @@ class Status(AsFrames, AsText, Sequence["Stale"]):
             lines.append(f"  … and {len(self) - _SHOWN:,} more; to_arrow() has them all")
         lines += ["to make them again, in this order:"] * bool(self.commands)
         lines += [f"  {' '.join(one.split())}" for one in self.commands]
-        lines += [f"cycle: {', '.join(one)} are made of each other" for one in self.cycles]
+        lines += [f"cycle: {_some(one)} are made of each other" for one in self.cycles]
         return visible("\n".join(lines))
 
     def _repr_html_(self) -> str:
-        cycles = [html.muted(f"cycle: {', '.join(one)}") for one in self.cycles]
+        cycles = [html.muted(f"cycle: {_some(one)}") for one in self.cycles]
         if not self._stale:
             return html.block(html.muted(self._title()))
         rows = map(_cells, self._stale[:_SHOWN])
@@ -196,3 +197,9 @@ def _amount(time: timedelta) -> str:
 
 def _seconds(cause: Cause) -> float | None:
     return None if cause.time_behind is None else cause.time_behind.total_seconds()
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return names for people, or the first and how many there are."""
+    more = len(names) - _SHOWN_OF_CYCLE
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:_SHOWN_OF_CYCLE])} and {more:,} more"
