@@ -6,6 +6,7 @@ import copy
 import json
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lakefolio.errors import (
     ReadOnlyError,
 )
 from lakefolio.folio.places import is_location, path_of, with_suffix
+from lakefolio.format import json_decode
 from lakefolio.testing import need
 
 pd = need("pandas", "pandas")
@@ -839,3 +841,34 @@ def test_torch_models(folio):
     assert "PyTorch Models (2):" in folio.describe(return_string=True)
     with pytest.raises(InvalidInputError):
         folio.get_sklearn("net")
+
+
+def test_metadata_that_is_set_in_a_batch_again_and_again_is_decoded_once(tmp_path, monkeypatch):
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("f")
+    folio.metadata.update({"old": 1, "gone": [1], "list": [1, 2]})
+    decoded = []
+    loads = json_decode.loads_fact
+    monkeypatch.setattr(json_decode, "loads_fact", lambda text: decoded.append(text) or loads(text))
+    with folio.batch():
+        for number in range(30):
+            folio.metadata[f"k{number}"] = number
+        assert len(decoded) < 3 + 30 + 2 * 31 + 1  # a list is given as another copy each time
+        folio.metadata["k0"] = "other"
+        folio.metadata["list"].append(3)
+        assert folio.metadata["list"] == [1, 2]
+        del folio.metadata["gone"]
+        lake.folio("f").metadata["elsewhere"] = True  # of the same batch
+        folio.metadata["created_at"] = "then"
+        folio.metadata.pop("created_at")
+        other = lf.open(lake.uri).folio("f")
+        with ThreadPoolExecutor(1) as pool:  # a batch is of one thread
+            pool.submit(other.metadata.update, {"of another": 5}).result()
+        folio.metadata["last"] = None
+        seen = dict(folio.metadata)
+        assert "then" not in seen.values()
+    expected = {"old": 1, "list": [1, 2], "k0": "other", **{f"k{n}": n for n in range(1, 30)}, "elsewhere": True}
+    for found in (folio.metadata, lf.open(lake.uri).folio("f").metadata):
+        told = {key: value for key, value in found.items() if key not in ("created_at", "updated_at")}
+        assert told == {**expected, "of another": 5, "last": None}
+    assert seen.keys() - {"of another"} == folio.metadata.keys() - {"of another"}

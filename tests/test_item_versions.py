@@ -17,8 +17,10 @@ from model.planning import Log, put
 import lakefolio as lf
 from lakefolio.cli import cli
 from lakefolio.errors import AlreadyExistsError, InvalidInputError, LakefolioError, NotFoundError
+from lakefolio.model import item_versions
 from lakefolio.model.changes import Annotate, Delete, Restore, SetArchived, Update
-from lakefolio.model.item_versions import entry_of, find_version, label_of, versions_of
+from lakefolio.model.entries import ItemPut
+from lakefolio.model.item_versions import Versions, entry_of, find_version, label_of, numbers, versions_of
 from lakefolio.model.version_policy import POLICY
 from lakefolio.session.batches import pending_view
 
@@ -517,3 +519,43 @@ def test_a_version_of_an_item_that_is_not_there_says_so_of_the_item(tmp_path: Pa
     with pytest.raises(NotFoundError, match="deleted at @2"):
         folio.add("y", 1, inputs="x@latest")
     assert folio.get("x", at="1.0.0") == 1
+
+
+def test_an_item_that_is_bumped_in_a_batch_again_and_again_has_each_put_looked_at_once(tmp_path, monkeypatch):
+    folio = lf.open(tmp_path / "lake").folio("f")
+    folio.add("x", 0, bump="patch")
+    folio.add("x", 1, overwrite=True, bump="minor")
+    looked = []
+    label = item_versions.label_of
+    monkeypatch.setattr(item_versions, "label_of", lambda extra: looked.append(extra) or label(extra))
+    with folio.batch():
+        for number in range(20):
+            folio.add("x", [number], overwrite=True, bump="patch")
+        with pytest.raises(lf.AlreadyExistsError):
+            folio.add("x", "again", overwrite=True, version="1.1.20")
+        folio.add("x", "last", overwrite=True, version="2.0.0")
+    assert len(looked) <= 3 * 24  # in the batch, where its commit is planned, and what refers to others
+    assert [label for _, label in labels(folio)] == ["1.0.0", *(f"1.1.{patch}" for patch in range(21)), "2.0.0"]
+
+
+def test_versions_grow_as_they_are_made_of_all_rows():
+    puts = [
+        ItemPut(1, "a", None, '{"version":"1.0.0"}'),
+        ItemPut(2, "b", "update", None),
+        ItemPut(3, "c", None, None),
+        ItemPut(4, "c", "update", '{"version":"1.1.0+x"}'),
+        ItemPut(5, "a", "restore", '{"version":"1.0.0"}'),
+        ItemPut(6, "d", None, '{"version":"1.1.0-rc.1"}'),
+        ItemPut(7, "d", "update", '{"version":"0.9.0"}'),  # as no writer does
+    ]
+    grown = Versions()
+    for count in range(len(puts) + 1):
+        whole = Versions(puts[:count])
+        assert (grown.known, grown.labels, grown.highest) == (whole.known, whole.labels, whole.highest)
+        assert numbers((one.entry_id, one.reason) for one in puts[:count])[-1:] == [
+            one.number for one in whole.known if count and one.version == puts[count - 1].version
+        ]
+        grown.extend(puts[count : count + 1])
+    assert [one.label for one in grown.known] == ["1.0.0", "1.1.0+x", "0.9.0"]
+    assert sorted(map(str, grown.labels.values())) == ["0.9.0", "1.0.0", "1.1.0+x"]
+    assert str(grown.highest) == "1.1.0+x"

@@ -10,7 +10,7 @@ from lakefolio.errors import InvalidInputError, NotFoundError, nearest
 from lakefolio.folio.open_folio import At, SelfT
 from lakefolio.format.names import check_item
 from lakefolio.model.changes import Annotate
-from lakefolio.model.item_versions import alias_key, aliases_of, check_alias, number_of
+from lakefolio.model.item_versions import Versions, alias_key, aliases_of, check_alias
 from lakefolio.model.version_policy import POLICY, policy_of, policy_text
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def alias(folio: SelfT, /, name: str, alias: str, version: At = None) -> SelfT:
             hint="choose another word",
             snapshot=word,
         )
-    number = number_of(view.puts(folio.name, entry.item), entry)
+    number = Versions(view.puts(folio.name, entry.item)).number_of(entry)
     message = f"alias {folio.name}:{entry.item}: {word} is #{number}"
     values: dict[str, str | None] = {alias_key(entry.item, word): json.dumps(number)}
     folio._core.apply(Annotate("folio", folio.name, values), message=message)

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lakefolio.errors import NotFoundError, UnsupportedTypeError, nearest
+from lakefolio.format import json_decode
 from lakefolio.model.changes import Annotate
+from lakefolio.model.item_versions import OWN_FACTS
 from lakefolio.session.annotations import metadata_texts, refuse_own_facts
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FolioMetadata"]
 
+_PLAIN = (str, int, float, type(None))
 _TIMES = ("created_at", "updated_at")
 
 
@@ -31,13 +34,35 @@ class FolioMetadata(dict[str, Any]):
         super().__init__()
         self._folio = folio
         self._opened_at = datetime.now(UTC)
+        self._seen: Mapping[str, str] = {}
+        self._changeable: set[str] = set()  # of these each access gives another copy
 
     def look(self) -> FolioMetadata:
         """Load the present metadata and return this."""
-        values = self._folio.reading.metadata("folio", self._folio.name)
-        super().clear()
-        super().update(dict(zip(_TIMES, self._times(), strict=True)) | values)
+        facts = self._folio.reading.facts_now("folio", self._folio.name)
+        if facts is not self._seen:
+            self._seen = facts
+            self._changeable.clear()
+            super().clear()
+            super().update(dict.fromkeys(_TIMES))
+            self._take({key: text for key, text in facts.items() if not key.startswith(OWN_FACTS)})
+        else:
+            self._take({key: facts[key] for key in self._changeable})
+        times = zip(_TIMES, self._times(), strict=True)
+        super().update({name: time for name, time in times if name not in facts})
         return self
+
+    def _take(self, texts: Mapping[str, str | None]) -> None:
+        """Set the values of JSON texts; None removes a key."""
+        for key, text in texts.items():
+            self._changeable.discard(key)
+            if text is None:
+                super().pop(key, None)
+                continue
+            value = json_decode.loads_fact(text)
+            super().__setitem__(key, value)
+            if not isinstance(value, _PLAIN):
+                self._changeable.add(key)
 
     def _times(self) -> tuple[str, ...]:
         """Return when the folio was first and last changed, as far as it is known without asking the store."""
@@ -51,11 +76,23 @@ class FolioMetadata(dict[str, Any]):
         texts: dict[str, str | None] = dict(metadata_texts(values))
         texts |= dict.fromkeys(remove)
         refuse_own_facts(texts)
+        before = self._folio.reading.pending_facts(self._folio.name)
         if texts or clear:
             self._folio.apply(Annotate("folio", self._folio.name, texts, clear=clear))
         else:
             self._folio.check_writable()
-        self.look()
+        if before is None or before is not self._seen or clear or not texts.keys().isdisjoint(_TIMES):
+            self.look()
+            return
+        after = self._folio.reading.pending_facts(self._folio.name) or {}
+        expected = {**before, **texts}
+        for key in [key for key, text in texts.items() if text is None]:
+            del expected[key]
+        if after != expected:  # another writer's commit came in
+            self.look()
+            return
+        self._seen = after
+        self._take(texts)
 
     def __setitem__(self, key: str, value: object) -> None:
         self._commit({key: value}, (), False)

@@ -24,6 +24,7 @@ __all__ = [
     "LATEST",
     "OWN_FACTS",
     "ItemVersion",
+    "Versions",
     "alias_key",
     "aliases_of",
     "check_alias",
@@ -32,7 +33,6 @@ __all__ = [
     "is_item_version",
     "label_of",
     "names_one_version",
-    "number_of",
     "numbers",
     "versions_of",
 ]
@@ -82,34 +82,83 @@ def numbers(puts: Iterable[tuple[str | None, str | None]]) -> list[int]:
     Args:
         puts: ``entry_id`` and ``reason`` of all puts of the item, oldest first.
     """
-    known: dict[str | None, int] = {}
-    found: list[int] = []
-    count = 0
-    for entry_id, reason in puts:
-        if entry_id not in known and reason == "update" and found:
-            known[entry_id] = found[-1]
-        elif entry_id not in known:
-            count += 1
-            known[entry_id] = count
-        found.append(known[entry_id])
-    return found
+    numbering = _Numbering()
+    return [numbering.of(entry_id, reason) for entry_id, reason in puts]
 
 
-def versions_of(puts: Sequence[ItemPut]) -> list[ItemVersion]:
+class _Numbering:
+    """The numbers of the versions that the entries of one item belong to, given as they are put."""
+
+    __slots__ = ("count", "known", "last")
+
+    def __init__(self) -> None:
+        self.known: dict[str | None, int] = {}
+        self.count = self.last = 0
+
+    def of(self, entry_id: str | None, reason: str | None) -> int:
+        if entry_id in self.known:
+            self.last = self.known[entry_id]
+            return self.last
+        if reason != "update" or not self.last:
+            self.count += 1
+            self.last = self.count
+        self.known[entry_id] = self.last
+        return self.last
+
+
+class Versions:
+    """The versions of one item, by number; each row that puts it is looked at once, oldest first.
+
+    Attributes:
+        known: Number n is at place n - 1.
+        labels: Their labels, by precedence.
+        highest: The greatest label, or None.
+        put_count: How many rows were looked at.
+    """
+
+    def __init__(self, puts: Iterable[ItemPut] = ()) -> None:
+        """Look at some rows."""
+        self.known: list[ItemVersion] = []
+        self.labels: dict[object, SemVer] = {}
+        self.highest: SemVer | None = None
+        self.put_count = 0
+        self._numbering = _Numbering()
+        self.extend(puts)
+
+    def extend(self, puts: Iterable[ItemPut]) -> None:
+        """Look at the rows that put the item next."""
+        for put in puts:
+            number = self._numbering.of(put.entry_id, put.reason)
+            before = self.known[number - 1] if number <= len(self.known) else None
+            label = label_of(put.extra) or (None if before is None else before.label)
+            found = ItemVersion(number, label, put.version, put.entry_id, self.put_count)
+            if before is None:
+                self.known.append(found)
+            else:
+                self.known[number - 1] = found
+            self.put_count += 1
+            if before is not None and before.label not in (None, label):  # in a forged journal alone
+                self.labels, self.highest = {}, None
+                for one in self.known:
+                    self._note(one.label)
+            elif before is None or before.label != label:
+                self._note(label)
+
+    def number_of(self, entry: Entry) -> int:
+        """Return the number of the version that one of the item's entries belongs to."""
+        return self._numbering.known[entry.entry_id]
+
+    def _note(self, text: str | None) -> None:
+        if text is not None:
+            label = SemVer.parse(text)
+            self.labels.setdefault(label.key, label)
+            if self.highest is None or label.key > self.highest.key:
+                self.highest = label
+
+
+def versions_of(puts: Iterable[ItemPut]) -> list[ItemVersion]:
     """Return the versions of an item, by number, from all rows that put it, oldest first."""
-    found: dict[int, ItemVersion] = {}
-    made = numbers((one.entry_id, one.reason) for one in puts)
-    for place, (number, put) in enumerate(zip(made, puts, strict=True)):
-        before = found.get(number)
-        label = label_of(put.extra) or (None if before is None else before.label)
-        found[number] = ItemVersion(number, label, put.version, put.entry_id, place)
-    return list(found.values())
-
-
-def number_of(puts: Sequence[ItemPut], entry: Entry) -> int:
-    """Return the number of the version of an item that one of its entries belongs to."""
-    made = numbers((one.entry_id, one.reason) for one in puts)
-    return next(number for one, number in zip(puts, made, strict=True) if one.entry_id == entry.entry_id)
+    return Versions(puts).known
 
 
 def entry_of(view: StateView, folio: str, item: str, wanted: ItemVersion) -> Entry:

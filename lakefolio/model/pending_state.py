@@ -11,6 +11,7 @@ from typing import Any
 
 from lakefolio.model.changes import Put
 from lakefolio.model.entries import Entry, InputEdge, ItemPut, RunInputEdge, Snapshot, StateView, Stored, entry_from_row
+from lakefolio.model.item_versions import Versions
 
 __all__ = ["Overlay"]
 
@@ -60,6 +61,7 @@ class Overlay:
         self._snapshots: dict[tuple[str | None, str], Snapshot | None] = {}
         self._metadata: dict[tuple[str, str], dict[str, str]] = {}
         self._run_inputs: dict[str, list[InputEdge]] = {}
+        self._versions: dict[tuple[str, str], tuple[StateView, Versions, int]] = {}  # as far as they were asked for
 
     # -- laying changes over ------------------------------------------------------------------------------
 
@@ -206,9 +208,24 @@ class Overlay:
 
     def puts(self, folio: str, item: str) -> list[ItemPut]:
         """See StateView; pending entries have the version that they are to get."""
-        pending = (one.row for one in self._entries.get((folio, item), ()))
-        own = [ItemPut(self.version, row["entry_id"], row.get("reason"), row.get("extra")) for row in pending]
-        return [*self.base.puts(folio, item), *own]
+        return [*self.base.puts(folio, item), *map(self._put, self._entries.get((folio, item), ()))]
+
+    def versions(self, folio: str, item: str) -> Versions:
+        """Return the versions of an item; they go on as it is put again. Rows are looked at once, by all overlays."""
+        pending = self._entries.get((folio, item), ())
+        if not pending and isinstance(self.base, Overlay):
+            return self.base.versions(folio, item)
+        base, found, count = self._versions.get((folio, item), (None, Versions(), 0))
+        if base is not self.base:
+            found = Versions(self.base.puts(folio, item))
+            count = found.put_count
+            self._versions[folio, item] = self.base, found, count
+        found.extend(map(self._put, pending[found.put_count - count :]))
+        return found
+
+    def _put(self, pending: _Pending) -> ItemPut:
+        row = pending.row
+        return ItemPut(self.version, row["entry_id"], row.get("reason"), row.get("extra"))
 
     def snapshot(self, folio: str | None, name: str) -> Snapshot | None:
         """See StateView."""

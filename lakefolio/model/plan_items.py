@@ -14,7 +14,7 @@ from lakefolio.model.changes import KEEP, CopyItem, Mark, Put, Update, content_f
 from lakefolio.model.compatibility import column_names
 from lakefolio.model.entries import Entry, InputEdge, Stored
 from lakefolio.model.equality import differences
-from lakefolio.model.item_versions import label_of, number_of, versions_of
+from lakefolio.model.item_versions import label_of
 from lakefolio.model.naming import NamePattern
 from lakefolio.model.plan import Plan, facts_of, json_text, stored_values
 from lakefolio.model.version_policy import check_new_label, label_for
@@ -205,9 +205,8 @@ def plan_update(plan: Plan, change: Update) -> None:
 def _relabelled(plan: Plan, change: Update, entry: Entry) -> str:
     """Return the label that the present version of an item gets; one that it has stays for ever."""
     label = SemVer.parse(change.version)
-    puts = plan.overlay.puts(change.folio, change.item)
-    known = versions_of(puts)
-    own = known[number_of(puts, entry) - 1]
+    versions = plan.overlay.versions(change.folio, change.item)
+    own = versions.known[versions.number_of(entry) - 1]
     if own.label == str(label):
         return own.label
     if own.label is not None:
@@ -219,8 +218,7 @@ def _relabelled(plan: Plan, change: Update, entry: Entry) -> str:
             item=change.item,
             version=entry.version,
         )
-    labels = [SemVer.parse(one.label) for one in known if one.label is not None]
-    check_new_label(plan.overlay, change.folio, change.item, label, labels)
+    check_new_label(plan.overlay, change.folio, change.item, label, versions)
     return str(label)
 
 
@@ -270,6 +268,6 @@ def plan_copy(plan: Plan, change: CopyItem) -> None:
 def _copied(plan: Plan, change: CopyItem) -> Mapping[str, object]:
     """Return the label of an entry that is copied, if the new name never had one."""
     label = label_of(change.source.extra)
-    if label is None or any(label_of(one.extra) for one in plan.overlay.puts(change.folio, change.item)):
+    if label is None or plan.overlay.versions(change.folio, change.item).highest is not None:
         return {}
     return {"version": label}

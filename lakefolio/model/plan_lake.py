@@ -18,13 +18,16 @@ __all__ = ["plan_annotation", "plan_drop_snapshot", "plan_restore", "plan_snapsh
 def plan_annotation(plan: Plan, change: Annotate) -> None:
     """Plan that facts of a folio, a run or the lake change."""
     before = plan.overlay.metadata(change.subject_kind, change.subject_id)
-    gone = [key for key in before if change.clear and not key.startswith(OWN_FACTS)]
+    gone = [key for key in before if not key.startswith(OWN_FACTS)] if change.clear else []
     values = {**dict.fromkeys(gone), **change.values}
     changed = {key: value for key, value in values.items() if before.get(key) != value}
     if not changed:
         return
     folio = change.subject_id if change.subject_kind == "folio" else None
-    merged = {key: value for key, value in (before | changed).items() if value is not None}
+    kept = {key: value for key, value in changed.items() if value is not None}
+    merged = before | kept
+    for key in changed.keys() - kept.keys():
+        del merged[key]
     plan.overlay.set_metadata(change.subject_kind, change.subject_id, merged)
     plan.forget_rules()
     plan.row("annotate", "metadata", folio=folio, facts=facts_of(changed))

@@ -8,7 +8,7 @@ writers that bump at once, each gets a label of its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 
@@ -17,7 +17,8 @@ from lakefolio.format.semver import Bump, SemVer
 from lakefolio.model.changes import Put
 from lakefolio.model.compatibility import LEVELS, Level, compare_schemas, levels_of
 from lakefolio.model.entries import Entry, StateView
-from lakefolio.model.item_versions import OWN_FACTS, entry_of, versions_of
+from lakefolio.model.item_versions import OWN_FACTS, Versions, entry_of
+from lakefolio.model.pending_state import Overlay
 
 __all__ = [
     "BUMPS",
@@ -138,7 +139,7 @@ def check_bump(bump: str | None) -> str | None:
     )
 
 
-def label_for(view: StateView, put: Put, policy: VersionPolicy) -> str | None:
+def label_for(view: Overlay, put: Put, policy: VersionPolicy) -> str | None:
     """Return the label that a put gets, on a state; None for none. Asks the state for the item's history.
 
     Raises:
@@ -146,10 +147,10 @@ def label_for(view: StateView, put: Put, policy: VersionPolicy) -> str | None:
         InvalidInputError: kind ``version-backwards``: the label is below one that the item has; ``incompatible``: the
             policy asks for more; ``ambiguous-version``: a snapshot is called so.
     """
-    known = versions_of(view.puts(put.folio, put.item))
+    versions = view.versions(put.folio, put.item)
     bump: str | None = "major"
-    if known:
-        last = view.entry(put.folio, put.item) or entry_of(view, put.folio, put.item, known[-1])
+    if versions.known:
+        last = view.entry(put.folio, put.item) or entry_of(view, put.folio, put.item, versions.known[-1])
         found = compare_schemas(last, put.stored, ref=f"the new {put.item!r}")
         if policy.compatibility is not None:
             for need in levels_of(policy.compatibility):
@@ -167,23 +168,22 @@ def label_for(view: StateView, put: Put, policy: VersionPolicy) -> str | None:
     wanted = put.bump or policy.bump
     if put.version is None and wanted is None:
         return None
-    labels = [SemVer.parse(one.label) for one in known if one.label is not None]
-    highest = max(labels, key=lambda one: one.key, default=None)
+    highest = versions.highest
     if put.version is not None:
         label = SemVer.parse(put.version)
     elif highest is None:
         label = _FIRST
     else:
         label = SemVer.parse(str(highest.bumped(cast(Bump, bump if wanted == "auto" else wanted))))  # may be too large
-    check_new_label(view, put.folio, put.item, label, labels)
+    check_new_label(view, put.folio, put.item, label, versions)
     return str(label)
 
 
-def check_new_label(view: StateView, folio: str, item: str, label: SemVer, labels: Sequence[SemVer]) -> None:
-    """Raise unless an item may get a label; see :func:`label_for`."""
-    highest = max(labels, key=lambda one: one.key, default=None)
+def check_new_label(view: StateView, folio: str, item: str, label: SemVer, versions: Versions) -> None:
+    """Raise unless an item with these versions may get a label; see :func:`label_for`."""
+    highest = versions.highest
     about: dict[str, Any] = {"folio": folio, "item": item}
-    equal = next((one for one in labels if one.key == label.key), None)
+    equal = versions.labels.get(label.key)
     if equal is not None:
         same = "" if equal == label else f" as {equal}: what follows a + orders nothing"
         raise AlreadyExistsError(

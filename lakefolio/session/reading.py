@@ -5,7 +5,7 @@ Objects come from verified bytes only; a version, a time or a snapshot's name gi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ __all__ = [
     "content_purged",
     "entry",
     "entry_called",
+    "facts_now",
     "fixed",
     "load",
     "local_path",
@@ -46,6 +47,7 @@ __all__ = [
     "metadata_known",
     "metadata_of",
     "metadata_texts",
+    "pending_facts",
     "resolve",
     "run_inputs",
     "state",
@@ -244,16 +246,26 @@ def metadata(session: Session, /, kind: str, subject_id: str) -> dict[str, Any]:
 
     The facts that the library keeps there itself (policies, aliases) are left out.
     """
+    facts = facts_now(session, kind, subject_id)
+    return {key: json_decode.loads_fact(text) for key, text in facts.items() if not key.startswith(OWN_FACTS)}
+
+
+def facts_now(session: Session, /, kind: str, subject_id: str) -> Mapping[str, str]:
+    """Return the JSON texts of all of them, not to be changed; in a batch the same mapping until it changes them."""
     if session.moves and kind != "run":
         looked_at("metadata")
     pending = pending_view(session)
     if pending is not None and session.pinned is None:
-        texts = pending.metadata(kind, subject_id)
-    else:
-        if session.pinned is None:
-            session.journal.refresh()
-        texts = session.journal.metadata(kind, subject_id, session.pinned)
-    return {key: json_decode.loads_fact(text) for key, text in texts.items() if not key.startswith(OWN_FACTS)}
+        return pending.metadata(kind, subject_id) if kind == "run" else pending.facts(kind, subject_id)
+    if session.pinned is None:
+        session.journal.refresh()
+    return session.journal.metadata(kind, subject_id, session.pinned)
+
+
+def pending_facts(session: Session, /, folio: str) -> Mapping[str, str] | None:
+    """Return the same of a folio in a batch, without noting that they were read; None outside of one."""
+    pending = pending_view(session) if session.pinned is None else None
+    return None if pending is None else pending.facts("folio", folio)
 
 
 def metadata_known(session: Session, /, kind: str, subject_id: str) -> dict[str, Any]:
@@ -262,7 +274,7 @@ def metadata_known(session: Session, /, kind: str, subject_id: str) -> dict[str,
 
 
 def metadata_texts(session: Session, /, kind: str, subject_id: str) -> dict[str, str]:
-    """Return the same as JSON texts."""
+    """Return the JSON texts of that."""
     pending = pending_view(session)
     if pending is not None and session.pinned is None:
         return pending.metadata(kind, subject_id)

@@ -167,6 +167,8 @@ class Session:
     stored = reading.stored
     metadata = reading.metadata
     metadata_known = reading.metadata_known
+    facts_now = reading.facts_now
+    pending_facts = reading.pending_facts
     metadata_texts = reading.metadata_texts
     run_inputs = reading.run_inputs
     metadata_of = reading.metadata_of
