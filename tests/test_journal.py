@@ -11,6 +11,7 @@ import pytest
 from inside import session_of
 
 import lakefolio as lf
+from lakefolio.delta import objects
 from lakefolio.delta.commit_clock import CommitClock
 from lakefolio.errors import AlreadyExistsError, StorageError
 from lakefolio.format.digest import sha256_of_bytes
@@ -311,3 +312,27 @@ def test_an_entry_that_a_listing_lacks_is_asked_for(lake_uri: str, monkeypatch: 
     )
     assert late.refresh().version == 6
     assert len(late.state.names("f")) == 6
+
+
+def test_the_log_entry_beside_a_checkpoint_is_not_parsed_to_its_end(tmp_path, monkeypatch):
+    """A merge of thousands of files is an entry of as many lines, of which the checkpoint says what is left."""
+    lake = lf.open(tmp_path / "lake")
+    for number in range(12):
+        lake.folio("f").add(f"x{number}", number)
+    lake.compact()
+    log = tmp_path / "lake" / "tables" / "manifests" / "_delta_log"
+    last = max(log.glob("*[0-9].json"))
+    assert last.read_text().count('"remove"') > 3
+    assert any(log.glob(f"{last.stem}.checkpoint.parquet"))
+    parsed = []
+    removed = objects.removed_by
+    monkeypatch.setattr(objects, "removed_by", lambda action: parsed.append(action) or removed(action))
+    assert len(lf.open(tmp_path / "lake").items("f")) == 12
+    assert not parsed
+    body = last.read_bytes()
+    place = body.index(b'"remove"')
+    last.chmod(0o644)
+    last.write_bytes(body[:place] + b'"remowe"' + body[place + 8 :])
+    with pytest.raises(lf.IntegrityError) as caught:
+        lf.open(tmp_path / "lake").items("f")
+    assert caught.value.kind == "log-damaged"

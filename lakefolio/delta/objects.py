@@ -91,7 +91,7 @@ class TableObjects:
         found = self._unlisted(first, listed)
         keys = [log_key(self.name, version) for version in listed]
         found |= zip(listed, self.store.get_many(keys), strict=True)
-        entries = []
+        entries: list[LogEntry] = []
         for version, body in sorted(found.items()):
             if body is None:
                 raise self._gap(version)
@@ -133,7 +133,7 @@ class TableObjects:
         )
 
     def parse(self, version: int, body: bytes | memoryview | None, key: str, *, headed: bool = False) -> LogEntry:
-        """Verify and parse the bytes of a log entry, or only the line with its seal and total; see :meth:`read_entries`.
+        """Verify and parse the bytes of a log entry, or only its line with the total; see :meth:`read_entries`.
 
         Wrong bytes are read once more: the answer may have been damaged, and not the object.
         """
