@@ -37,9 +37,6 @@ _MANY_NAMES = 50_000
 """So many replaced names lie in nearly all files."""
 _FEW_ROWS = 1_000
 """Of relations of no more rows, one thread answers in less time than several, which have to be woken for each step."""
-_KEPT_FOOTERS = 144
-"""The footers of so many files are kept parsed: 0.4 MiB of a file of entries, 0.8 of one of the journal. That is enough
-for 10 million entries, over which sums take 0.7 of the time then."""
 _MANY_CHANGES = 60
 """From so many changes of runs on, the rows of the view ``runs`` are kept: they are gathered from many facts."""
 _REPLACED = "replaced_heads"
@@ -82,9 +79,6 @@ class BoundViews:
             self.connection.execute("set threads = 1")
         self.uses = Uses(self.connection)
         scans = [one for one in self._relations.values() if isinstance(one, FileScan)]
-        if sum(len(one.paths) for one in scans) <= _KEPT_FOOTERS:
-            # the files are held open as long as the connection, so that none of their places is ever another's
-            self.connection.execute("set parquet_metadata_cache = true")
         if lost:
             name_lost(self.connection, lost)
         lock(self.connection, (path for one in scans for path in one.paths))
