@@ -98,6 +98,17 @@ class DataFile:
             "stats": self.stats,
         } | ({"tags": tags} if tags else {})
 
+    def remove(self, now: int) -> dict[str, Any]:
+        """Return the ``remove`` action, for a file whose rows are in other files."""
+        return {
+            "path": quoted_path(self.path),
+            "deletionTimestamp": now,
+            "dataChange": False,
+            "extendedFileMetadata": True,
+            "partitionValues": {},
+            "size": self.size_bytes,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:

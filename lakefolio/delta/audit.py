@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lakefolio.delta.checkpoint import parse_pointer
 from lakefolio.errors import IntegrityError
-from lakefolio.format.layout import checkpoint_name, log_key, log_prefix
+from lakefolio.format.layout import checkpoint_key, log_key, pointer_key
 
 if TYPE_CHECKING:
     from lakefolio.delta.log import DeltaLog
@@ -25,7 +25,7 @@ def audit(table: DeltaLog) -> None:
             kind ``checkpoint-differs``, if the checkpoint holds other files than the log; kind
             ``checkpoint-damaged``, if it can't be read. This library reads the log then, other readers fail.
     """
-    place = f"{log_prefix(table.name)}/_last_checkpoint"
+    place = pointer_key(table.name)
     named = table.store.find(place)
     pointer = parse_pointer(named)
     claimed = None if pointer is None else table.checkpointed(*pointer)
@@ -36,14 +36,14 @@ def audit(table: DeltaLog) -> None:
         if entry.total is not None and entry.total != table.files.total:
             problem = table.files.differs(log_key(table.name, entry.version), "log-differs", entry.total)
         elif claimed is not None and entry.version == claimed.version and claimed.total != table.files.total:
-            key = f"{log_prefix(table.name)}/{checkpoint_name(entry.version)}"
+            key = checkpoint_key(table.name, entry.version)
             problem = table.files.differs(key, "checkpoint-differs", claimed.total)
     if problem is not None:
         raise problem
     if table.version < 0:
         raise table.missing()
     if named is not None and claimed is None:
-        key = place if pointer is None else f"{log_prefix(table.name)}/{checkpoint_name(pointer[0])}"
+        key = place if pointer is None else checkpoint_key(table.name, pointer[0])
         raise IntegrityError(
             f"{key} is missing or damaged: nothing is lost, but other readers of the Delta table "
             f"{table.name!r} may not open it",

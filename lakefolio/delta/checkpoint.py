@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakefolio.delta.actions import SEAL, DataFile, quoted_path
+from lakefolio.delta.actions import SEAL, DataFile
 from lakefolio.delta.seal import Seals
 from lakefolio.format.checked_json import mapped, number, strings
 from lakefolio.format.layout import checkpoint_name
@@ -99,18 +99,7 @@ def to_checkpoint(
         added = file.add(data_change=False)
         rows.append({"add": added | {"partitionValues": [], "tags": list(added.get("tags", {}).items())}})
     for file, deleted_ms in tombstones:
-        rows.append(
-            {
-                "remove": {
-                    "path": quoted_path(file.path),
-                    "deletionTimestamp": deleted_ms,
-                    "dataChange": False,
-                    "extendedFileMetadata": True,
-                    "partitionValues": [],
-                    "size": file.size_bytes,
-                }
-            }
-        )
+        rows.append({"remove": file.remove(deleted_ms) | {"partitionValues": []}})
     sink = io.BytesIO()
     # names are all different and it is read as a whole: dictionaries and statistics would be two fifths of it
     table = pa.Table.from_pylist(rows, schema=_CHECKPOINT_SCHEMA)

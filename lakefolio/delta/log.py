@@ -18,7 +18,14 @@ from lakefolio.delta.objects import TableObjects
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import ConflictError, FormatError, IntegrityError
 from lakefolio.format.arrow_rows import no_rows
-from lakefolio.format.layout import checkpoint_name, data_file_version, log_key, log_prefix, table_prefix
+from lakefolio.format.layout import (
+    checkpoint_key,
+    checkpoint_name,
+    data_file_version,
+    log_key,
+    pointer_key,
+    table_prefix,
+)
 
 if TYPE_CHECKING:
     from lakefolio.format.schema import TableSpec
@@ -132,7 +139,7 @@ class DeltaLog:
         )
 
     def _load_once(self, trust_copies: bool, after: Callable[[str], int]) -> pa.Table:
-        pointer = self.store.find(f"{log_prefix(self.name)}/_last_checkpoint") if trust_copies else None
+        pointer = self.store.find(pointer_key(self.name)) if trust_copies else None
         try:
             if (found := parse_pointer(pointer)) is not None:
                 self._load_checkpoint(*found)
@@ -159,7 +166,7 @@ class DeltaLog:
             FormatError: If the table is missing, or asks for a newer protocol than is known here.
             IntegrityError: If a log entry is missing or damaged.
         """
-        found = parse_pointer(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
+        found = parse_pointer(self.store.find(pointer_key(self.name)))
         try:
             if found is not None:
                 self._load_checkpoint(*found)
@@ -190,7 +197,7 @@ class DeltaLog:
 
     def note(self) -> str:
         """Return the note beside the checkpoint in the newest ``_last_checkpoint``. One request."""
-        return note_of(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"), self.seals)
+        return note_of(self.store.find(pointer_key(self.name)), self.seals)
 
     def rows_after(self, version: int) -> pa.Table:
         """Return the rows after a version, in order; rows must carry a version.
@@ -321,7 +328,7 @@ class DeltaLog:
 
     def _skip(self, newest: int) -> tuple[list[LogEntry], pa.Table] | None:
         """Catch up through the newest checkpoint; None, with nothing changed, if that reads more than the log."""
-        found = parse_pointer(self.store.find(f"{log_prefix(self.name)}/_last_checkpoint"))
+        found = parse_pointer(self.store.find(pointer_key(self.name)))
         ahead = DeltaLog(self.store, self.seals.lake_id, self.spec)
         if found is not None:
             ahead._load_checkpoint(*found)
@@ -363,9 +370,8 @@ class DeltaLog:
 
         The log itself is complete: a lost checkpoint costs time, nothing else.
         """
-        name = checkpoint_name(version)
-        body = self.store.find(f"{log_prefix(self.name)}/{name}")
-        if body is None or (seal and self.seals.of_bytes(name, body) != seal):
+        body = self.store.find(checkpoint_key(self.name, version))
+        if body is None or (seal and self.seals.of_bytes(checkpoint_name(version), body) != seal):
             return None
         try:
             return FileSet.of_checkpoint(self.name, version, body)

@@ -206,7 +206,7 @@ class TableObjects:
     def tables_of(self, files: Sequence[DataFile], schema: pa.Schema) -> list[pa.Table]:
         """Return the rows of each file, in order. Damaged bytes are read once more, as in :meth:`parse`."""
         wanted = [file for file in files if file.rows is None]
-        keys = [check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)) for file in wanted]
+        keys = [self.key_of(file) for file in wanted]
         bodies = iter(zip(keys, self.store.get_many(keys), strict=True))
         tables = []
         for file in files:
@@ -268,6 +268,10 @@ class TableObjects:
                     return rows
         return rows.sort_by([(column, "ascending") for column in self.spec.order])
 
+    def key_of(self, file: DataFile) -> str:
+        """Return the key of a data file; IntegrityError for a path that leads out of the table."""
+        return check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name))
+
     def place_of(self, file: DataFile) -> Path | None:
         """Return where a data file of a local lake lies; None for a bucket."""
         root = self.store.local_path
@@ -275,7 +279,7 @@ class TableObjects:
 
     def body_of(self, file: DataFile) -> bytes | None:
         """Return the bytes of a data file that has a seal, verified; None if they are not what was written."""
-        body = self.store.find(check_key(f"{table_prefix(self.name)}/{file.path}", within=table_prefix(self.name)))
+        body = self.store.find(self.key_of(file))
         return body if file.seal and self._problem(file, body) is None else None
 
     def _problem(self, file: DataFile, body: bytes | None) -> str | None:

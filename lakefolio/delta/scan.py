@@ -13,7 +13,6 @@ import pyarrow as pa
 from lakefolio.delta.actions import DataFile
 from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import NotFoundError, brief
-from lakefolio.format.layout import check_key, table_prefix
 
 if TYPE_CHECKING:
     from lakefolio.delta.table import DeltaTable
@@ -56,7 +55,7 @@ def scan(table: DeltaTable, columns: Sequence[str]) -> Iterator[pa.Table]:
 def _large(table: DeltaTable, file: DataFile, schema: pa.Schema) -> Iterator[pa.Table]:
     import pyarrow.parquet as pq
 
-    key = check_key(f"{table_prefix(table.name)}/{file.path}", within=table_prefix(table.name))
+    key = table.objects.key_of(file)
     with tempfile.TemporaryDirectory(prefix="lakefolio-") as folder:
         path = Path(folder) / "rows"
         hasher = hashlib.sha256()

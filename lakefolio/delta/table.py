@@ -26,7 +26,6 @@ from lakefolio.delta.actions import (
     DataFile,
     LogEntry,
     Total,
-    quoted_path,
     rows_to_plain,
     runs_of,
     stats_of,
@@ -37,7 +36,7 @@ from lakefolio.delta.log import DeltaLog
 from lakefolio.delta.parquet_rows import from_parquet, same_rows, to_parquet
 from lakefolio.delta.seal import Seals
 from lakefolio.errors import AlreadyExistsError, IntegrityError
-from lakefolio.format.layout import JOURNAL, checkpoint_name, data_file_path, log_key, log_prefix, table_prefix
+from lakefolio.format.layout import JOURNAL, checkpoint_key, data_file_path, log_key, pointer_key, table_prefix
 from lakefolio.process.clock import now_ms
 from lakefolio.render.text import counted
 
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 
     from lakefolio.storage import Store
 
-__all__ = ["DeltaTable", "creation", "lake_id_of", "removal"]
+__all__ = ["DeltaTable", "creation", "lake_id_of", "write_checkpoint"]
 
 _COPIED_ROWS = 100
 _COPIED_BYTES = 32 * 1024
@@ -248,7 +247,7 @@ class DeltaTable(DeltaLog):
         # nobody else uses this key: one that is there is this very file
         self.store.create_if_absent(f"{table_prefix(self.name)}/{merged.path}", body)
         now = now_ms()
-        removes = [removal(file, now) for file in files]
+        removes = [{"remove": file.remove(now)} for file in files]
         info = {
             "timestamp": now,
             "operation": "OPTIMIZE",
@@ -289,12 +288,7 @@ class DeltaTable(DeltaLog):
         with lock:
             version, metadata = self.version, self.files.metadata
             files, tombstones = self.files.listed, list(self.files.tombstones.values())
-        body = to_checkpoint(metadata, files, tombstones)
-        size = 2 + len(files) + len(tombstones)
-        prefix, name = log_prefix(self.name), checkpoint_name(version)
-        self.store.put(f"{prefix}/{name}", body)
-        pointer = to_pointer(self.seals, version, body, len(files), size, noted)
-        self.store.put(f"{prefix}/_last_checkpoint", pointer)
+        write_checkpoint(self.store, self.seals, version, metadata, files, tombstones, noted)
         self.files.checkpoint_version = version
 
 
@@ -318,18 +312,20 @@ def creation(name: str, schema: pa.Schema, table_id: str) -> list[dict[str, Any]
     ]
 
 
-def removal(file: DataFile, now: int) -> dict[str, Any]:
-    """Return the ``remove`` action for a file whose rows are in other files."""
-    return {
-        "remove": {
-            "path": quoted_path(file.path),
-            "deletionTimestamp": now,
-            "dataChange": False,
-            "extendedFileMetadata": True,
-            "partitionValues": {},
-            "size": file.size_bytes,
-        }
-    }
+def write_checkpoint(
+    store: Store,
+    seals: Seals,
+    version: int,
+    metadata: Mapping[str, Any],
+    files: Sequence[DataFile],
+    tombstones: Sequence[tuple[DataFile, int]] = (),
+    note: str = "",
+) -> None:
+    """Store the checkpoint of a version of a table, then point ``_last_checkpoint`` to it."""
+    body = to_checkpoint(metadata, files, tombstones)
+    store.put(checkpoint_key(seals.table, version), body)
+    size = 2 + len(files) + len(tombstones)
+    store.put(pointer_key(seals.table), to_pointer(seals, version, body, len(files), size, note))
 
 
 def lake_id_of(store: Store) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "blob_key",
     "check_digest",
     "check_key",
+    "checkpoint_key",
     "checkpoint_name",
     "checkpoint_version",
     "data_file_path",
@@ -36,6 +37,7 @@ __all__ = [
     "log_prefix",
     "log_version",
     "pending_key",
+    "pointer_key",
     "record_prefix",
     "table_prefix",
 ]
@@ -124,6 +126,16 @@ def log_name(version: int) -> str:
 def checkpoint_name(version: int) -> str:
     """Return the file name of the checkpoint of ``version``."""
     return f"{version:020d}.checkpoint.parquet"
+
+
+def checkpoint_key(table: str, version: int) -> str:
+    """Return the key of the checkpoint of ``version``."""
+    return f"{log_prefix(table)}/{checkpoint_name(version)}"
+
+
+def pointer_key(table: str) -> str:
+    """Return the key of the object that names the newest checkpoint."""
+    return f"{log_prefix(table)}/_last_checkpoint"
 
 
 def log_version(key: str) -> int | None:

@@ -18,7 +18,6 @@ from lakefolio.content.local_files import Immutable, LocalFiles
 from lakefolio.delta.parquet_rows import fitted
 from lakefolio.errors import brief
 from lakefolio.format.arrow_rows import no_rows
-from lakefolio.format.layout import check_key, table_prefix
 
 if TYPE_CHECKING:
     from lakefolio.delta.actions import DataFile
@@ -164,7 +163,7 @@ class TableRows:
         return self._cache.get((self._table.name, file.path)) if known is None else known
 
     def _immutable(self, file: DataFile) -> Immutable:
-        key = check_key(f"{table_prefix(self._table.name)}/{file.path}", within=table_prefix(self._table.name))
+        key = self._table.objects.key_of(file)
         prove: Callable[[str], str] = partial(self._table.seals.of, file.path)
         return Immutable(key, file.size_bytes, file.seal, prove, partial(self._table.objects.damaged, key))
 

@@ -22,8 +22,8 @@ from lakefolio.format.layout import (
     checkpoint_version,
     data_file_version,
     log_key,
-    log_prefix,
     log_version,
+    pointer_key,
     table_prefix,
 )
 from lakefolio.format.schema import MANIFESTS_SCHEMA
@@ -269,7 +269,7 @@ class ReadModels:
             versions = {path: version for path in paths if (version := data_file_version(path)) is not None}
             old[name] = [paths[path] for path, version in versions.items() if version < newest]
             if sum(checkpoint_version(path) is not None for path in paths) > 2:  # one is named, one is left beside it
-                named = parse_pointer(self._store.find(f"{log_prefix(name)}/_last_checkpoint"))
+                named = parse_pointer(self._store.find(pointer_key(name)))
                 yield from needless_checkpoints(infos, -1 if named is None else named[0])
         for name, published in self._newest({name: listed[name] for name, infos in old.items() if infos}).items():
             active = {f"{table_prefix(name)}/{file.path}" for file in published.files}

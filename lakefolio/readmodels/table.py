@@ -14,13 +14,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.delta.actions import DataFile, Total
-from lakefolio.delta.checkpoint import to_checkpoint, to_pointer
 from lakefolio.delta.seal import Seals
-from lakefolio.delta.table import creation, removal
+from lakefolio.delta.table import creation, write_checkpoint
 from lakefolio.errors import AlreadyExistsError, IntegrityError, brief
 from lakefolio.format.layout import (
     check_key,
-    checkpoint_name,
     data_file_version,
     log_key,
     log_prefix,
@@ -140,8 +138,8 @@ class ModelTable:
         old, new = ({file.path: file for file in (*one.files, *one.gone)} for one in (before, after))
         now = now_ms()
         data = {path: self._data_file(file, now) for path, file in (old | new).items()}
-        actions = creation(self.model.name, self.model.schema, self._table_id()) if before.version < 0 else []
-        actions += [removal(data[path], now) for path in old if path not in new]
+        actions = self._creation() if before.version < 0 else []
+        actions += [{"remove": data[path].remove(now)} for path in old if path not in new]
         actions += [{"add": data[path].add(data_change=True)} for path in new if path not in old]
         noted = {
             "through": through,
@@ -156,19 +154,13 @@ class ModelTable:
         except AlreadyExistsError:
             return None
         if after.version and after.version % _CHECKPOINT_EVERY == 0:
-            self._write_checkpoint(after.version, [data[path] for path in new])
+            metadata = self._creation()[1]["metaData"]
+            write_checkpoint(self._store, self._seals, after.version, metadata, [data[path] for path in new])
         return after
 
-    def _write_checkpoint(self, version: int, files: Sequence[DataFile]) -> None:
-        metadata = creation(self.model.name, self.model.schema, self._table_id())[1]["metaData"]
-        body = to_checkpoint(metadata, files, [])
-        prefix, name = log_prefix(self.model.name), checkpoint_name(version)
-        self._store.put(f"{prefix}/{name}", body)
-        pointer = to_pointer(self._seals, version, body, len(files), 2 + len(files))
-        self._store.put(f"{prefix}/_last_checkpoint", pointer)
-
-    def _table_id(self) -> str:
-        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._lake_id}/{self.model.name}"))
+    def _creation(self) -> list[dict[str, Any]]:
+        table_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{self._lake_id}/{self.model.name}")
+        return creation(self.model.name, self.model.schema, str(table_id))
 
     def _data_file(self, file: RunFile, now: int) -> DataFile:
         seal = self._seals.of(file.path, file.sha256)

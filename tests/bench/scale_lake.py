@@ -26,7 +26,7 @@ import pyarrow.feather as feather
 import lakefolio as lf
 from lakefolio.delta.actions import DataFile, LogEntry, stats_of, versions_of
 from lakefolio.delta.parquet_rows import to_parquet
-from lakefolio.delta.table import DeltaTable, removal
+from lakefolio.delta.table import DeltaTable
 from lakefolio.format.layout import JOURNAL, blob_key, log_key, table_prefix
 from lakefolio.format.schema import INPUT_TYPE, MANIFESTS_SCHEMA, SPECS
 from lakefolio.readmodels.catalogue import Catalogue
@@ -320,7 +320,7 @@ def _whole_log(table: DeltaTable, files: list[DataFile], commits: list[str], per
         assert file.versions is not None
         replaced = small[file.versions[0] - 1 : file.versions[1]]
         table.files.replay(LogEntry(version, (), (), (file,), {one.path: 0 for one in replaced}))
-        actions = [*(removal(one, 0) for one in replaced), {"add": file.add(data_change=False)}]
+        actions = [*({"remove": one.remove(0)} for one in replaced), {"add": file.add(data_change=False)}]
         ours = {"total": table.files.total.to_plain()}
         body = table.seals.entry(version, info | {"operation": "OPTIMIZE"}, ours, actions)
         table.store.create(log_key(JOURNAL, version), body)
