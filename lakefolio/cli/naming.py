@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from lakefolio.cli.app import App
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.format.names import is_own_folio, parse_ref
 from lakefolio.format.times import shown_time
+from lakefolio.terminal import visible
 
 __all__ = ["datasets", "files", "folders", "folios", "items", "models", "named", "runs", "snapshots", "tags", "whens"]
 
@@ -146,13 +148,19 @@ def folders(context: click.Context, param: click.Parameter, typed: str) -> list[
 
 
 def runs(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Complete run ids."""
+    """Complete the names of runs; the id of one that has no name of its own, or whose id is typed."""
     lake = _lake(context)
-    return (
-        []
-        if lake is None
-        else _beginning([CompletionItem(run.run_id, help=run.name) for run in lake.runs(limit=_LIMIT)], typed)
-    )
+    found = [] if lake is None else list(lake.runs(limit=_LIMIT))
+    named = Counter(run.name for run in found)
+    names = [
+        CompletionItem(run.name, help=run.status) for run in found if run.name is not None and named[run.name] == 1
+    ]
+    ids = [
+        CompletionItem(run.run_id, help=run.name)
+        for run in found
+        if run.name is None or named[run.name] > 1 or (typed and run.run_id.startswith(typed))
+    ]
+    return _beginning([*names, *ids], typed)
 
 
 def models(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -201,5 +209,5 @@ def _opened(context: click.Context, how: Callable[[App], object]) -> Any:
 
 def _beginning(found: Iterable[CompletionItem], typed: str) -> list[CompletionItem]:
     """Return what begins as was typed, each once."""
-    fitting = {one.value: one for one in found if one.value.startswith(typed) and one.value.isprintable()}
-    return list(fitting.values())[:_LIMIT]
+    fitting = {one.value: one for one in found if one.value.startswith(typed)}
+    return [one for one in fitting.values() if visible(one.value, keep="") == one.value][:_LIMIT]

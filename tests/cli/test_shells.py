@@ -37,6 +37,8 @@ TYPED = {
     "get my\\ f": "get|my folio:",
     "get 'other:two w": "get|other:two words, really",
     "get my\\ folio:a\\ ": "get|my folio:a b",
+    "run show tra": "run|show|train-a",
+    "get sta": "get|state-👩\u200d🔬:",
     "add new:x da": "add|new:x|data.csv",
     "snapshot drop pap": "snapshot|drop|paper-v1",
 }
@@ -54,6 +56,9 @@ def place(tmp_path: Path) -> Path:
     lake.folio("other").add("two words, really", 2)
     lake.folio("other").add("it's $5; (né) & more!", 2)
     lake.folio("my folio").add("a b", 2)
+    lake.folio("state-👩\u200d🔬").add("x", 1)
+    with lake.run("train-a"):
+        pass
     (tmp_path / "data.csv").write_text("a\n1\n")
     return tmp_path
 
