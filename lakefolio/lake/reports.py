@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lakefolio.format.names import is_own_folio
+from lakefolio.format.names import OWN_FOLIOS, is_own_folio
 from lakefolio.render import html
 from lakefolio.render.report import Report
 from lakefolio.render.text import counted, format_bytes
@@ -76,15 +76,17 @@ class Stats(Report):
         totals = query(
             "select (select count(*) from items) as items, (select count(*) from entries) as entries, "
             "(select count(*) from commits) as commits, (select count(*) from snapshots) as snapshots, "
-            "(select count(*) from lineage_edges) as lineage_edges"
+            "(select count(*) from lineage_edges) as lineage_edges, "
+            f"(select count(*) from items where regexp_full_match(folio, '{OWN_FOLIOS}', 's')) as own_items"
         ).fetchone()
         assert totals is not None
+        own = totals[-1]
         names = ("item_count", "entry_count", "commit_count", "snapshot_count", "lineage_edge_count")
         return cls(
-            **dict(zip(names, totals, strict=True)),
+            **dict(zip(names, totals[:-1], strict=True)),
             version=version,
             folios=folios,
-            hidden={"folio_count": len(left_out), **hidden},
+            hidden={"folio_count": len(left_out), "item_count": 0 if every_folio else own, **hidden},
         )
 
     def __str__(self) -> str:
@@ -101,9 +103,13 @@ class Stats(Report):
         return html.block(html.muted(self._title()), html.row_table(headings, self.sizes(), right=headings[1:]))
 
     def _title(self) -> str:
-        counts = ("item", "entry", "commit", "snapshot", "lineage_edge")
-        said = ", ".join(counted(self[f"{what}_count"], what.replace("_", " ")) for what in counts)
-        return f"version {self['version']:,}: {said}"
+        hidden = self["hidden"]["item_count"]
+        own = f" and {hidden:,} of runs and records" if hidden else ""
+        items = f"{counted(self['item_count'] - hidden, 'item')}{own}"
+        counts = ("entry", "commit", "snapshot", "lineage_edge")
+        said = ", ".join([items, *(counted(self[f"{what}_count"], what.replace("_", " ")) for what in counts)])
+        together = " (writers at once share a version)" if self["commit_count"] > self["version"] else ""
+        return f"version {self['version']:,}: {said}{together}"
 
     def sizes(self) -> list[tuple[str, str, str]]:
         """Return names of folios with their logical and their stored size, for people."""

@@ -163,6 +163,14 @@ def test_stats_and_show_sum_the_folios_of_runs_up_unless_asked(three):
     three.folio("mine").add("x", 1)
     three.resume_run("r0").add_output("y", 2)
     assert [row["folio"] for row in three.stats().folios] == ["mine"]
+    own = three.stats().hidden["item_count"]
+    assert own == three.stats().item_count - three.info().item_count > 0
+    assert f" and {own} of runs and records, " in str(three.stats()).splitlines()[0]
+    assert "of runs" not in str(three.stats(every_folio=True)).splitlines()[0]
+    together = three.stats()
+    assert "share a version" not in str(together)
+    together["commit_count"] = together.version + 1
+    assert "(writers at once share a version)" in str(together).splitlines()[0]
     assert three.stats().hidden["folio_count"] == len(three.stats(every_folio=True).folios) - 1 > 0
     every = three.stats(every_folio=True)
     total = sum(row["logical_bytes"] for row in every.folios)
