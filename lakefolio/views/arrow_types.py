@@ -6,7 +6,8 @@ reads, an infinite time a day far ahead, and the end of a day its beginning. In 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import duckdb
@@ -15,7 +16,7 @@ from duckdb.sqltypes import DuckDBPyType
 
 from lakefolio.format.sql_text import sql_id, sql_text
 
-__all__ = ["AS_TEXT", "IN_PANDAS", "LOSSLESS", "arrow_type", "check_finite", "finite", "projected"]
+__all__ = ["AS_TEXT", "IN_PANDAS", "LOSSLESS", "arrow_type", "check_finite", "exact", "projected"]
 
 _TEXTS: Final = {"BIGNUM": "VARCHAR", "BIT": "VARCHAR", "TIME WITH TIME ZONE": "VARCHAR"}
 AS_TEXT: Final = {**_TEXTS, "HUGEINT": "VARCHAR", "JSON": "VARCHAR", "UHUGEINT": "VARCHAR", "UUID": "VARCHAR"}
@@ -25,6 +26,8 @@ LOSSLESS: Final = {**_TEXTS, "HUGEINT": "DECIMAL(38, 0)", "UHUGEINT": "DECIMAL(3
 IN_PANDAS: Final = {**_TEXTS, "HUGEINT": "BIGINT", "UHUGEINT": "UBIGINT"}
 """Types that pandas and numpy lack or change, likewise; DuckDB refuses integers of more than 64 bits."""
 _INFINITE: Final = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP_S")
+_FLOAT_DIGITS: Final = 15
+"""A decimal of so many digits is written as the nearest float is."""
 _DAY_US: Final = 86_400_000_000
 _NESTED: Final = frozenset({"array", "list", "map", "struct"})
 
@@ -68,17 +71,79 @@ def projected(
     return relation.project(", ".join(chosen)), types
 
 
-def finite(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """Return a relation that refuses infinite times in its columns, which Python, numpy and pandas do not have."""
-    chosen, is_any = [], False
+def exact(relation: duckdb.DuckDBPyRelation, *, in_numpy: bool) -> duckdb.DuckDBPyRelation:
+    """Return a relation that refuses values of its columns, nested ones too, that would come as others.
+
+    Python and numpy have no infinite times and no months, Python no nanoseconds, numpy no decimals.
+
+    Args:
+        relation: The relation.
+        in_numpy: Whether columns become arrays of numpy; else, and within structs and maps, objects of Python.
+    """
+    chosen = []
     for name, kind in zip(relation.columns, relation.types, strict=True):
         column = sql_id(name)
-        if str(kind) in _INFINITE:
-            is_any = True
-            told = sql_text(f"column {name!r} holds an infinite time, which Python does not have")
-            column = f"case when isinf({column}) then error({told}) else {column} end as {column}"
-        chosen.append(column)
-    return relation.project(", ".join(chosen)) if is_any else relation
+        cases = "".join(
+            f"when {found} then error({sql_text(f'column {name!r} holds {what}')}) "
+            for what, test in _CHANGED.items()
+            if (found := _holds(column, kind, test, in_numpy)) is not None
+        )
+        chosen.append(f"case {cases}else {column} end as {column}" if cases else column)
+    return relation.project(", ".join(chosen)) if any("error(" in one for one in chosen) else relation
+
+
+def _infinite(value: str, kind: str, in_numpy: bool) -> str | None:
+    return f"isinf({value})" if kind in _INFINITE else None
+
+
+def _finer(value: str, kind: str, in_numpy: bool) -> str | None:
+    return f"epoch_ns({value}) % 1000 <> 0" if kind == "TIMESTAMP_NS" and not in_numpy else None
+
+
+def _of_months(value: str, kind: str, in_numpy: bool) -> str | None:
+    return f"(datepart('year', {value}) <> 0 or datepart('month', {value}) <> 0)" if kind == "INTERVAL" else None
+
+
+def _of_digits(value: str, kind: str, in_numpy: bool) -> str | None:
+    digits = re.fullmatch(r"DECIMAL\((\d+),\s*\d+\)", kind)
+    if digits is None or not in_numpy or int(digits[1]) <= _FLOAT_DIGITS:
+        return None
+    return f"coalesce(try_cast(cast({value} as double) as {kind}) <> {value}, {value} is not null)"
+
+
+_CHANGED: Final[Mapping[str, Callable[[str, str, bool], str | None]]] = {
+    "an infinite time, which Python does not have": _infinite,
+    "a time with nanoseconds, which Python does not have": _finer,
+    "an interval of months or years, which Python does not have": _of_months,
+    "a decimal of more digits than the float that it would become": _of_digits,
+}
+"""What a column may hold that would come as something else -> SQL that says so of a value of a type, if it can."""
+
+
+def _holds(
+    value: str, kind: object, test: Callable[[str, str, bool], str | None], in_numpy: bool, depth: int = 0
+) -> str | None:
+    """Return SQL that says whether a value is one that a test finds, or has one inside; None if its type has none."""
+    if not isinstance(kind, DuckDBPyType) or kind.id not in (*_NESTED, "union"):
+        return test(value, str(kind), in_numpy)
+    inner = dict(kind.children)
+    if kind.id in ("list", "array"):
+        found = _holds(f"x{depth}", inner["child"], test, in_numpy, depth + 1)
+        return None if found is None else f"len(list_filter({value}, lambda x{depth}: {found})) > 0"
+    parts: list[tuple[str, object]]
+    if kind.id == "map":
+        lists = [(f"map_{one}s({value})", inner[one]) for one in ("key", "value")]
+        tests = []
+        for listed, of in lists:
+            found = _holds(f"x{depth}", of, test, False, depth + 1)
+            tests += [] if found is None else [f"len(list_filter({listed}, lambda x{depth}: {found})) > 0"]
+        return " or ".join(tests) or None
+    if kind.id == "union":
+        parts = [(f"union_extract({value}, {sql_text(name)})", of) for name, of in kind.children]
+    else:
+        parts = [(f"struct_extract_at({value}, {at})", of) for at, (_, of) in enumerate(kind.children, 1)]
+    tests = [found for part, of in parts if (found := _holds(part, of, test, False, depth)) is not None]
+    return f"({' or '.join(tests)})" if tests else None
 
 
 def check_finite(rows: pa.Table | pa.RecordBatch) -> None:

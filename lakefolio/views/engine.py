@@ -279,6 +279,8 @@ class Views:
             hint = candidates[1].strip()
         elif "'pandas' is required" in text:
             hint = "pip install pandas, or ask for .pl(), .arrow() or .fetchall()"
+        elif "with nanoseconds" in text or "interval of months" in text or "than the float" in text:
+            hint = "ask for .arrow(), or cast the column to varchar in the SQL"
         elif re.search(r"infinite time|time 24:00|to DECIMAL\(38|INT128 .*INT64|month_day_nano|create series", text):
             hint = "cast the column to varchar in the SQL"
         elif "disabled by configuration" in text:

@@ -239,14 +239,14 @@ class _Answer:
 
     def _plain(self, name: str) -> duckdb.DuckDBPyRelation:
         """Return the relation as a method of it can give its values without changing them."""
-        from lakefolio.views.arrow_types import IN_PANDAS, LOSSLESS, finite, projected
+        from lakefolio.views.arrow_types import IN_PANDAS, LOSSLESS, exact, projected
 
         if name in _ARROW:
             return projected(self._relation, LOSSLESS)[0]
         for kind in (_FRAMES, _ROWS):
             if name in kind:
                 if kind not in self._fetched:
-                    rows = finite(self._relation)
+                    rows = exact(self._relation, in_numpy=kind is _FRAMES)
                     self._fetched[kind] = projected(rows, IN_PANDAS)[0] if kind is _FRAMES else rows
                 return self._fetched[kind]
         return self._relation

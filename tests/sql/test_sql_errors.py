@@ -160,6 +160,48 @@ def test_an_infinite_time_is_refused_however_rows_are_fetched(lake: lf.Lake, nam
     assert getattr(lake.sql(f"select '2026-01-01'::{kind} d"), name)() is not None
 
 
+NANOSECONDS = "timestamp_ns '2026-01-01 00:00:00.123456789'"
+DIGITS = "12345678901234567890.12::decimal(22, 2)"
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "plain"),
+    [
+        ("timestamp 'infinity'", "infinite time", "timestamp '2026-01-01'"),
+        (NANOSECONDS, "nanoseconds", "timestamp_ns '2026-01-01 00:00:00.123456'"),
+        ("interval '2 years'", "interval of months", "interval '70 days'"),
+        ("interval '1 month 1 day'", "interval of months", "null::interval"),
+    ],
+)
+@pytest.mark.parametrize(
+    "nested",
+    ["{}", "[null, {}]", "{{'a b': {}}}", "map {{'k': [{}]}}", "array_value({})", "row(1, {})", "[{{'l': [{}]}}]"],
+)
+def test_rows_never_hold_another_value(lake: lf.Lake, value: str, said: str, plain: str, nested: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"'d' holds an? .*{said}.*varchar"):
+        lake.sql(f"select {nested.format(value)} d").fetchall()
+    assert len(lake.sql(f"select {nested.format(plain)} d").fetchall()) == 1
+    assert lake.sql(f"select null::varchar[] e, {nested.format(plain)} d").df().shape == (1, 2)
+
+
+def test_frames_hold_what_numpy_has_and_no_other_value(lake: lf.Lake) -> None:
+    for value in (
+        "map {'k': timestamp '-infinity'}",
+        f"{{'a': {NANOSECONDS}}}",
+        "[interval '1 month']",
+        DIGITS,
+        f"[{DIGITS}]",
+    ):
+        with pytest.raises(InvalidInputError, match=r"'d' holds an? "):
+            lake.sql(f"select {value} d").df()
+    frame = lake.sql(
+        f"select {NANOSECONDS} a, [{NANOSECONDS}] b, sum(0.1) c, {{'d': {DIGITS}}} d, null::decimal(38, 2) e"
+    ).df()
+    assert (frame["a"][0].nanosecond, str(frame["b"][0][0])[-9:], frame["c"][0]) == (789, "123456789", 0.1)
+    assert (str(frame["d"][0]["d"]), frame["e"].isna().all()) == ("12345678901234567890.12", True)
+    assert lake.sql(f"select {DIGITS} d").pl()["d"][0] == lake.sql(f"select {DIGITS} d").fetchall()[0][0]
+
+
 def test_rows_are_fetched_one_after_the_other_with_times_among_them(lake: lf.Lake) -> None:
     answer = lake.sql("select date '2026-01-01' + i::integer d from range(5) t(i) order by i")
     days = [answer.fetchone()[0].day, *(one.day for (one,) in answer.fetchmany(2))]  # type: ignore[index]
