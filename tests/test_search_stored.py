@@ -706,6 +706,42 @@ def test_words_of_a_phrase_that_stand_in_no_field_together_are_not_read(
         assert (found.total, set(read)) == (len(right), set() if query.startswith("d") else {3}), query
 
 
+def test_texts_are_read_of_documents_alone_that_the_rest_of_a_query_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = ["owner ada", "owner bob", "height 3", "reader ada"]
+    documents = [
+        Document(
+            f"{at}",
+            "item",
+            f"f:{at}@1",
+            f"n{at}",
+            (("name", f"n{at}"), ("description", "late fog"), ("tag", "x" if at % 2 else "y"), ("metadata", fact)),
+        )
+        for at, fact in enumerate(facts)
+    ]
+    part = part_of(documents, tmp_path / "part", 5_000)
+    index = Index([(part, np.array([True, True, True, False]))])
+    read: list[int] = []
+    whole = part.read
+    monkeypatch.setattr(part, "read", lambda numbers: (read.extend(numbers), whole(numbers))[1])
+    for query, right, texts in (
+        ('"late fog"', {0, 1, 2}, {0, 1, 2}),
+        ('"late fog" AND tag:x', {1}, {1}),
+        ('tag:x -"late fog"', set(), {1}),
+        ('tag:x OR "late fog"', {0, 1, 2}, {0, 2}),
+        ('-(tag:y OR "late fog")', set(), {1}),
+        ("metadata.owner:ada", {0}, {0}),
+        ('metadata.owner:ada AND "late fog" AND tag:x', set(), set()),
+        ('-metadata.owner:ada AND NOT "fog late"', {1, 2}, {0, 1, 2}),
+    ):
+        read.clear()
+        found = answer(index, parse(query), query, version=1, limit=0, only={}, purged={}, members=True)
+        plain = answer(Index.of(documents[:3]), parse(query), query, version=1, limit=9, only={}, purged={})
+        assert (found.total, set(read)) == (len(right), texts), query
+        assert {int(one.name[1:]) for one in plain} == right, query
+
+
 def test_many_names_that_begin_so_and_a_name_of_several_words_read_few_groups_and_no_texts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

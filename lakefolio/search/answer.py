@@ -30,7 +30,7 @@ from lakefolio.search.document import DATASETS, Document, Label
 from lakefolio.search.facets import FACETS
 from lakefolio.search.gathering import BITS, OWN, bm25, plain_name
 from lakefolio.search.index import Index, Part
-from lakefolio.search.parse import All, AnyOf, Bag, Node, Not, Term
+from lakefolio.search.parse import All, AnyOf, Bag, Node, Not, Term, terms
 from lakefolio.search.result import Found, Highlight, Hit, SearchResult
 from lakefolio.search.words import compounds, is_letter, spans, tokens
 
@@ -92,7 +92,7 @@ def answer(
         members: Whether members of datasets, and what runs note of themselves, are found though nothing names these.
     """
     name = plain_name(query)
-    index.prefetch([token for term in _positive(node) for token in term.tokens])
+    index.prefetch([token for term in _positive(node) for token in (*term.tokens, *tokens(term.key or ""))])
     asked = _Asked(index, node)
     allowed = [_allowed(part, live, only, purged) for part, live in index.parts]
     members = members or _is_aside(only.get("folio"))
@@ -104,8 +104,7 @@ def answer(
     found: list[npt.NDArray[np.int64]] = []
     least = max(limit, _RANKED) if near else limit
     for place, (part, _) in enumerate(index.parts):
-        mask = asked.matches(part, node)
-        mask &= allowed[place]
+        mask = asked.matches(part, node, allowed[place]) & allowed[place]
         chosen = np.flatnonzero(mask)
         if len(chosen) and least:
             scores = asked.scores(part)
@@ -237,11 +236,23 @@ def _copies(part: Part, words: Iterable[str]) -> Mask:
     copies = np.zeros(part.count, np.bool_)
     copies[part.aside(DATASETS)] = True
     for word in words if copies.any() else ():
-        if (found := part.postings(word)) is not None:
-            copies[found.documents[(found.fields & BITS["folio"]) != 0]] = False
+        copies &= ~_holding(part, word, BITS["folio"])
     for folio in RECORD_FOLIOS if _RECORDS.isdisjoint(words) else ():
         copies[part.aside(f"{folio}:")] = True
     return copies
+
+
+def _holding(part: Part, word: str, fields: int) -> Mask:
+    """Return which documents have a word in one of some fields, given as bits."""
+    mask = np.zeros(part.count, np.bool_)
+    if (found := part.postings(word)) is not None:
+        mask[found.documents[(found.fields & fields) != 0]] = True
+    return mask
+
+
+def _reads_texts(term: Term) -> bool:
+    """Say whether the texts of documents are read to see whether a term stands in them."""
+    return term.key is not None or len(term.tokens) > 1
 
 
 def _highest(scores: npt.NDArray[np.float64], chosen: npt.NDArray[np.int64], least: int) -> list[int]:
@@ -341,22 +352,29 @@ class _Asked:
         """Return the words that at most half of the documents have, if there are such: others tell none apart."""
         return [word for word in words if 2 * self._index.frequency(word) <= self._index.count] or words
 
-    def matches(self, part: Part, node: Node | None) -> Mask:
-        """Return which documents of a part match."""
-        count = part.count
+    def matches(self, part: Part, node: Node | None, among: Mask) -> Mask:
+        """Return which of some documents of a part match; it says nothing of others.
+
+        What reads texts comes last, and reads those of documents alone that all depends on.
+        """
         if node is None:
-            return np.ones(count, np.bool_)
+            return among
         if isinstance(node, Term):
-            return self._term(part, node)
+            return self._term(part, node, among)
         if isinstance(node, Not):
-            return ~self.matches(part, node.node)
-        some = isinstance(node, AnyOf | Bag)
-        found = np.full(count, not some)
-        for one in node.nodes:
-            found = found | self.matches(part, one) if some else found & self.matches(part, one)
+            return ~self.matches(part, node.node, among)
+        nodes = sorted(node.nodes, key=lambda one: any(map(_reads_texts, terms(one))))
+        if isinstance(node, All):
+            for one in nodes:
+                among = among & self.matches(part, one, among)
+            return among
+        found = np.zeros(part.count, np.bool_)
+        for one in nodes:
+            left = among & ~found
+            found |= left & self.matches(part, one, left)
         return found
 
-    def _term(self, part: Part, term: Term) -> Mask:
+    def _term(self, part: Part, term: Term, among: Mask) -> Mask:
         fields = np.full(part.count, OWN - 1 if term.field is None else BITS[term.field], np.uint16)
         exact = term.exact or term.field is not None
         for number, token in enumerate(term.tokens):
@@ -366,8 +384,10 @@ class _Asked:
                 if (postings := part.postings(word)) is not None:
                     here[postings.documents] |= postings.fields.astype(np.uint16)
             fields &= here  # the tokens of a phrase stand in one text, so in one field
-        found: Mask = fields != 0
-        if term.key is not None or len(term.tokens) > 1:
+        found: Mask = (fields != 0) & among
+        for token in tokens(term.key or ""):
+            found &= _holding(part, token, BITS["metadata"])
+        if _reads_texts(term):
             numbers = np.flatnonzero(found & ~self._called(part, term)).tolist()
             for start in range(0, len(numbers), _READ_AT_ONCE):
                 for number, document in part.read(numbers[start : start + _READ_AT_ONCE]).items():
