@@ -40,7 +40,7 @@ from lakefolio.search.document import ASIDE, Document, Label
 from lakefolio.search.document_rows import documents_of, tables_of
 from lakefolio.search.documents import all_documents, heads, item_documents, run_documents
 from lakefolio.search.facets import Column
-from lakefolio.search.gathering import Gathering
+from lakefolio.search.gathering import BITS, Gathering
 from lakefolio.search.index import Index
 from lakefolio.search.index_files import COLUMNS, NAME, PREFIX, IndexName
 from lakefolio.search.index_making import files_of
@@ -698,12 +698,22 @@ def test_words_of_a_phrase_that_stand_in_no_field_together_are_not_read(
     part = part_of(documents, tmp_path / "part", 5_000)
     index = Index([(part, np.ones(6, np.bool_))])
     read: list[int] = []
-    whole = part.read
-    monkeypatch.setattr(part, "read", lambda numbers: (read.extend(numbers), whole(numbers))[1])
+    whole = part.texts
+    monkeypatch.setattr(part, "texts", lambda numbers, fields: (read.extend(numbers), whole(numbers, fields))[1])
     for query, right in (('"late fog"', []), ('"fog late"', [3]), ('description:"late fog"', [])):
         read.clear()
         found = answer(index, parse(query), query, version=1, limit=0, only={}, purged={}, members=True)
         assert (found.total, set(read)) == (len(right), set() if query.startswith("d") else {3}), query
+
+
+def test_texts_of_some_fields_are_given_with_their_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_making, "_BLOCK_DOCUMENTS", 7)
+    documents = list(drawn(60))
+    part, plain = part_of(documents, tmp_path / "part", 5_000), Index.of(documents).parts[0][0]
+    for fields in (BITS["name"], BITS["tag"] | BITS["description"], BITS["error"], 0):
+        for numbers in (np.arange(60), np.array([3, 7, 13, 14, 59]), np.zeros(0, np.int64)):
+            assert list(part.texts(numbers, fields)) == list(plain.texts(numbers, fields))
+    assert next(part.texts(np.array([9]), BITS["description"])) == (9, documents[9].texts[1][1])
 
 
 def test_texts_are_read_of_documents_alone_that_the_rest_of_a_query_leaves(
@@ -723,8 +733,8 @@ def test_texts_are_read_of_documents_alone_that_the_rest_of_a_query_leaves(
     part = part_of(documents, tmp_path / "part", 5_000)
     index = Index([(part, np.array([True, True, True, False]))])
     read: list[int] = []
-    whole = part.read
-    monkeypatch.setattr(part, "read", lambda numbers: (read.extend(numbers), whole(numbers))[1])
+    whole = part.texts
+    monkeypatch.setattr(part, "texts", lambda numbers, fields: (read.extend(numbers), whole(numbers, fields))[1])
     for query, right, texts in (
         ('"late fog"', {0, 1, 2}, {0, 1, 2}),
         ('"late fog" AND tag:x', {1}, {1}),
@@ -755,8 +765,8 @@ def test_many_names_that_begin_so_and_a_name_of_several_words_read_few_groups_an
     )
     index = Index([(part, np.ones(200, np.bool_))])
     read: list[int] = []
-    whole = part.read
-    monkeypatch.setattr(part, "read", lambda numbers: (read.extend(numbers), whole(numbers))[1])
+    whole = part.texts
+    monkeypatch.setattr(part, "texts", lambda numbers, fields: (read.extend(numbers), whole(numbers, fields))[1])
 
     def asked(query: str):
         part._cache = Cache(1 << 20)

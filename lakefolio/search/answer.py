@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
@@ -54,9 +54,6 @@ _NAMED: Final = 2_000
 _SNIPPET: Final = 160
 _PRINTED_BYTES: Final = 1 << 20
 """Facets are printed as long as they take no more bytes to read; none of a lake in a bucket that takes a request."""
-_READ_AT_ONCE: Final = 1_000
-"""Of what a phrase may stand in so many documents are held at once."""
-
 _NEAREST: Final = 50
 _LEAST: Final = 0.3
 _RANKED: Final = 200
@@ -388,10 +385,11 @@ class _Asked:
         for token in tokens(term.key or ""):
             found &= _holding(part, token, BITS["metadata"])
         if _reads_texts(term):
-            numbers = np.flatnonzero(found & ~self._called(part, term)).tolist()
-            for start in range(0, len(numbers), _READ_AT_ONCE):
-                for number, document in part.read(numbers[start : start + _READ_AT_ONCE]).items():
-                    found[number] = self._stands(document, term)
+            numbers, stands = np.flatnonzero(found & ~self._called(part, term)), self._stands(term)
+            found[numbers] = False
+            for number, text in part.texts(numbers, int(np.bitwise_or.reduce(fields[numbers]))):
+                if stands(text):
+                    found[number] = True
         if ":" in term.text and term.field is None:  # a reference, whose words stand in two fields
             found[part.find([term.text, term.text.rpartition("@")[0]])] = True
         return found
@@ -405,25 +403,23 @@ class _Asked:
                 found[numbers] = True
         return found
 
-    def _stands(self, document: Document, term: Term) -> bool:
-        """Say whether the tokens stand one after the other in one text of a document."""
-        count = len(term.tokens)
+    def _stands(self, term: Term) -> Callable[[str], bool]:
+        """Return what says of a text whether the tokens of a term stand in it, one after the other."""
+        start, last = f"{term.key} " if term.key is not None else "", len(term.tokens) - 1
         allowed = [
-            set(self.taken(token, prefix=term.prefix and place == count - 1, exact=term.exact))
+            set(self.taken(token, prefix=term.prefix and place == last, exact=term.exact))
             for place, token in enumerate(term.tokens)
         ]
-        for field, text in document.texts:
-            if term.field not in (None, field):
-                continue
-            if term.key is not None:
-                key, _, text = text.partition(" ")
-                if key != term.key:
-                    continue
-            have = tokens(text)
-            for start in range(len(have) - count + 1):
-                if all(have[start + place] in allowed[place] for place in range(count)):
-                    return True
-        return False
+
+        @lru_cache(maxsize=4_096)  # values of metadata are alike
+        def stands(text: str) -> bool:
+            if not text.startswith(start):
+                return False
+            have = tokens(text[len(start) :])
+            places = range(len(have) - last)
+            return any(all(have[at + place] in words for place, words in enumerate(allowed)) for at in places)
+
+        return stands
 
     def scores(self, part: Part) -> npt.NDArray[np.float64]:
         """Return the BM25 score of each document of a part."""

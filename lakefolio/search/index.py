@@ -23,7 +23,7 @@ from lakefolio.search.document import Document, Label
 from lakefolio.search.document_rows import tables_of
 from lakefolio.search.document_vectors import MEANT, summed
 from lakefolio.search.facets import FACETS, Column, Facets
-from lakefolio.search.gathering import Gathering, Postings, plain_names
+from lakefolio.search.gathering import BITS, Gathering, Postings, plain_names
 from lakefolio.search.meaning import Encoder, StaticEncoder
 from lakefolio.search.spelling import Spelling
 from lakefolio.search.vectors import Vectors
@@ -100,6 +100,10 @@ class Part(Protocol):
 
     def read(self, numbers: Collection[int]) -> dict[int, Document]:
         """Return some documents."""
+        ...
+
+    def texts(self, numbers: npt.NDArray[np.int64], fields: int) -> Iterator[tuple[int, str]]:
+        """Give texts of some documents, in order: those in some fields, given as bits, each with its document."""
         ...
 
     def labels(self, numbers: Collection[int], words: Collection[str]) -> dict[int, Label]:
@@ -211,6 +215,11 @@ class Segment:
     def read(self, numbers: Collection[int]) -> dict[int, Document]:
         """See Part."""
         return {number: self.documents[number] for number in numbers}
+
+    def texts(self, numbers: npt.NDArray[np.int64], fields: int) -> Iterator[tuple[int, str]]:
+        """See Part."""
+        for number in numbers.tolist():
+            yield from ((number, text) for field, text in self.documents[number].texts if BITS[field] & fields)
 
     def labels(self, numbers: Collection[int], words: Collection[str]) -> dict[int, Label]:
         """See Part."""

@@ -277,17 +277,24 @@ class StoredPart:
 
     def read(self, numbers: Collection[int]) -> dict[int, Document]:
         """See Part."""
-        order = sorted(numbers)
-        wanted: dict[int, list[int]] = {}
-        for number, place in zip(
-            order, np.searchsorted(self.directory.ends, order, side="right").tolist(), strict=True
-        ):
-            wanted.setdefault(place, []).append(number)
         found: dict[int, Document] = {}
-        for place, block in self._each_block(wanted):
-            first = self._first_of(place)
-            found |= {number: self._document(block, number - first) for number in wanted[place]}
+        for first, block, places in self._blocks_of(np.array(sorted(numbers), np.int64)):
+            found |= {first + place: self._document(block, place) for place in places.tolist()}
         return {number: found[number] for number in numbers}
+
+    def texts(self, numbers: npt.NDArray[np.int64], fields: int) -> Iterator[tuple[int, str]]:
+        """See Part."""
+        for first, block, places in self._blocks_of(numbers):
+            for place, text in self._verified("texts", partial(block.texts, places, fields)):
+                yield first + place, text
+
+    def _blocks_of(self, numbers: npt.NDArray[np.int64]) -> Iterator[tuple[int, Block, npt.NDArray[np.int64]]]:
+        """Give blocks of some documents, in order, with the number of the first in it and the places in it of those."""
+        blocks, begins = np.unique(np.searchsorted(self.directory.ends, numbers, side="right"), return_index=True)
+        inside = dict(zip(blocks.tolist(), np.split(numbers, begins[1:]), strict=False))  # of none there is one part
+        for number, block in self._each_block(inside):
+            first = self._first_of(number)
+            yield first, block, inside[number] - first
 
     def _first_of(self, block: int) -> int:
         """Return the number of the first document of a block."""

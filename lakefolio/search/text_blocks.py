@@ -121,6 +121,22 @@ class Block:
         given: dict[str, Any] = {**values, "tags": tuple(tags), "texts": tuple(texts)}
         return Document(values["ref"] or "", **given)
 
+    def texts(self, places: npt.NDArray[np.int64], fields: int) -> list[tuple[int, str]]:
+        """Return the texts of some documents that stand in some fields, given as bits; each with its document's place.
+
+        Raises:
+            ValueError: A text is none.
+        """
+        some = np.flatnonzero(fields >> self._fields & 1)
+        owners = np.searchsorted(self._text_ends, some, side="right") - 1
+        chosen = np.isin(owners, places)
+        strings = len(VALUES) * self.count + int(self._tag_ends[-1]) + some[chosen]
+        if not self._known[strings].all():
+            raise ValueError("a document lacks a text")
+        spans = zip(self._ends[strings].tolist(), self._ends[strings + 1].tolist(), strict=True)
+        texts = (self._body[start:end].decode() for start, end in spans)
+        return list(zip(owners[chosen].tolist(), texts, strict=True))
+
     def _text(self, at: int) -> str | None:
         return self._body[self._ends[at] : self._ends[at + 1]].decode() if self._known[at] else None
 
