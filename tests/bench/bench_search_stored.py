@@ -63,6 +63,7 @@ def main() -> None:
             ("a word that is misspelt", typos),
             ("three words, one of them misspelt", mixed),
             ("a prefix", [one.split()[0][:4] + "*" for one in questions]),
+            ("a name that many items have", ["item", "it", *(f"item-{one:04}" for one in range(0, 1000, 60))]),
         ):
             cold(uri, what, some[:20], 10)
             warm(uri, what, some)
