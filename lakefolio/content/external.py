@@ -31,7 +31,7 @@ from lakefolio.format.names import is_uri
 from lakefolio.format.table_formats import format_of
 from lakefolio.model.entries import Stored
 from lakefolio.process.notice import LakefolioWarning, notice
-from lakefolio.process.places import absolute_path, printable
+from lakefolio.process.places import absolute_path, file_name_of, printable
 from lakefolio.process.scratch import named_failures, scratch_folder
 from lakefolio.redaction import scrub_address
 from lakefolio.storage import ObjectInfo, Store, resolve_uri
@@ -155,7 +155,7 @@ class References:
         try:
             store, key = resolve_uri(text, self._options)
             if entry.details.get("objects") is None:
-                target = folder / (_plain(str(entry.details.get("file_name") or "")) or "content")
+                target = folder / file_name_of(str(entry.details.get("file_name") or ""))
                 store.fetch_to(key, target)
                 return target
             for info in _under(store, key):
@@ -360,11 +360,6 @@ def _inside(name: str, entry: Entry) -> str:
             item=entry.item,
         )
     return name
-
-
-def _plain(name: str) -> str:
-    """Return a file name without parts that could lead to another folder."""
-    return "".join(one if one.isalnum() or one in "._- ()" else "_" for one in name).strip(". ")[-120:]
 
 
 def _remove(folder: Path, process: int) -> None:

@@ -22,7 +22,7 @@ from lakefolio.errors import InvalidInputError
 from lakefolio.format.digest import sha256_of_file
 from lakefolio.process.exit import at_exit
 from lakefolio.process.fork import ForkLock
-from lakefolio.process.places import absolute_path, user_folder
+from lakefolio.process.places import absolute_path, file_name_of, user_folder
 from lakefolio.process.scratch import named_if_full, private_folder
 from lakefolio.render.text import parse_bytes
 
@@ -155,7 +155,7 @@ class FileCache:
         self._trim(path.stat().st_size)
 
     def _path(self, digest: str, name: str) -> Path:
-        return self._root / digest.removeprefix("sha256:") / (_plain(name) or "content")
+        return self._root / digest.removeprefix("sha256:") / file_name_of(name)
 
     @functools.cached_property
     def _root(self) -> Path:
@@ -288,9 +288,3 @@ def _configured_limit() -> int:
             key="cache_bytes",
         )
     return found
-
-
-def _plain(name: str) -> str:
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    kept = "".join(one if one.isalnum() or one in "._- ()" else "_" for one in last)
-    return kept.strip(". ")[-120:]

@@ -8,7 +8,7 @@ from typing import Final
 
 from lakefolio.errors import InvalidInputError
 
-__all__ = ["LAKE_MARKER", "absolute_path", "printable", "user_folder", "working_directory"]
+__all__ = ["LAKE_MARKER", "absolute_path", "file_name_of", "printable", "user_folder", "working_directory"]
 
 
 LAKE_MARKER: Final = "lakefolio.json"
@@ -57,6 +57,13 @@ def user_folder(variable: str, below_home: str) -> Path | None:
     except (RuntimeError, KeyError):  # neither HOME nor an account
         return None
     return home / below_home if home.is_absolute() else None
+
+
+def file_name_of(name: str) -> str:
+    """Return a stored name as the name of a file, which leads to no other folder."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    plain = "".join(one if one.isalnum() or one in "._- ()" else "_" for one in last)
+    return plain.strip(". ")[-120:] or "content"
 
 
 def printable(path: str) -> str:

@@ -16,6 +16,7 @@ from lakefolio.terminal import has_surrogate, shown_value
 __all__ = ["FUNCTIONS", "TEXT_OR_TIME", "Comparisons", "period", "text_value"]
 
 _DIGITS_LIMIT: Final = 400
+_MIRRORED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _ZONED: Final = r"'(Z|[+-]\d\d:\d\d(:\d\d(\.\d+)?)?)$'"
 _TAGGED_TIME: Final = (
     "case when notes.document ->> '$.\"$type\"' in ('datetime', 'date') then notes.document ->> '$.value' end"
@@ -137,7 +138,7 @@ class Comparisons:
         if value != int(value):
             side = "try_cast({} as decimal(38, 18))"
             return f"coalesce({side.format('notes.digits')} {operator} {side.format(self.param(str(value)))}, {same})"
-        flipped = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(operator, operator) if value < 0 else operator
+        flipped = _MIRRORED.get(operator, operator) if value < 0 else operator
         whole = (
             "case when regexp_full_match(notes.digits, '-?[0-9]+') then notes.digits"
             " when abs(notes.number) >= 9007199254740992 then cast(try_cast(notes.number as hugeint) as varchar) end"
@@ -149,7 +150,7 @@ class Comparisons:
 
     def _by_magnitude(self, operator: str, value: int | float | Decimal) -> str:
         """Return a comparison of huge numbers of one sign, also beyond all doubles, and infinities among them."""
-        flipped = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}.get(operator, operator) if value < 0 else operator
+        flipped = _MIRRORED.get(operator, operator) if value < 0 else operator
         exact = Decimal(repr(value) if isinstance(value, float) else value)
         decimal = hexadecimal = _INFINITE
         if exact.is_finite():

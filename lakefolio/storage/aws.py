@@ -82,9 +82,11 @@ def _session(profile: str | None) -> Any:
             profile=name,
         ) from exc
     except BotoCoreError as exc:
-        raise InvalidInputError(
-            f"the AWS configuration can't be read: {_one_line(exc)}", kind="bad-aws-config"
-        ) from exc
+        raise _bad_config(exc) from exc
+
+
+def _bad_config(error: Exception) -> InvalidInputError:
+    return InvalidInputError(f"the AWS configuration can't be read: {_one_line(error)}", kind="bad-aws-config")
 
 
 def profile_settings(profile: str | None = None) -> ProfileSettings:
@@ -103,9 +105,7 @@ def profile_settings(profile: str | None = None) -> ProfileSettings:
         scoped: Mapping[str, Any] = core.get_scoped_config()
         services: Mapping[str, Any] = core.full_config.get("services", {})
     except BotoCoreError as exc:
-        raise InvalidInputError(
-            f"the AWS configuration can't be read: {_one_line(exc)}", kind="bad-aws-config"
-        ) from exc
+        raise _bad_config(exc) from exc
     own = scoped.get("s3")
     own = own if isinstance(own, Mapping) else {}
     of_service = services.get(str(scoped.get("services")), {}).get("s3", {})
