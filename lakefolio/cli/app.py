@@ -10,8 +10,6 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -38,8 +36,6 @@ __all__ = [
     "shared_options",
 ]
 
-_MOST_LOOKED_AT: Final = 500
-_MOST_SHOWN: Final = 3
 _PLAIN_KINDS: Final = ("json", "timestamp", "artifact", "directory")
 """The kinds of content that nothing of pandas is needed for."""
 _BACK: Final = re.compile(r"-\d+")
@@ -177,28 +173,18 @@ class App:
         try:
             yield
         except LakeNotFoundError as exc:
+            from lakefolio.cli.nearby import lakes_here, lakes_near
+
             if self.lake_uri is None:
-                found = ", ".join(_lakes_here())
+                found = ", ".join(f"--lake {shlex.quote(one)}" for one in lakes_here())
                 near = f"; found here: {found}" if found else ""
                 exc.hint = f"name one with --lake or LAKEFOLIO_LAKE, or create it: lakefolio init{near}"
             elif exc.kind == LakeNotFoundError.default_kind:
-                exc.hint = f"check the address, or create it: lakefolio init {self.lake_uri}"
+                completing = "_LAKEFOLIO_COMPLETE" in os.environ  # nobody would see it, and it costs requests
+                found = "" if completing else ", ".join(map(shlex.quote, lakes_near(self.lake_uri)))
+                near = f"; found near: {found}" if found else ""
+                exc.hint = f"check the address, or create it: lakefolio init {self.lake_uri}{near}"
             raise
-
-
-def _lakes_here() -> list[str]:
-    """Return where lakes lie in the working directory: itself, or the first few folders in it."""
-    from lakefolio.format.layout import MARKER
-
-    if Path(MARKER).is_file():
-        return ["--lake ."]
-    try:
-        with os.scandir() as found:
-            folders = sorted(one.name for one in islice(found, _MOST_LOOKED_AT) if one.is_dir())
-    except OSError:  # a directory that is gone or can't be read
-        return []
-    lakes = [one for one in folders if Path(one, MARKER).is_file()]
-    return [f"--lake {shlex.quote(one)}" for one in lakes[:_MOST_SHOWN]]
 
 
 class _Without:

@@ -102,6 +102,23 @@ def test_a_missing_lake_names_those_that_lie_here(said, run, monkeypatch) -> Non
     assert said("ls", code=3).hint.endswith("; found here: --lake .")
 
 
+def test_a_wrong_address_names_the_lakes_near_it(said, run) -> None:
+    run("init", "data/mine")
+    mine = Path("data/mine").resolve()
+    for wrong in ("data", "data/mien"):
+        assert said("ls", "--lake", wrong, code=3).hint.endswith(f"lakefolio init {wrong}; found near: {mine}")
+
+
+def test_a_wrong_address_in_a_bucket_names_the_lakes_near_it(said, run, s3_server, monkeypatch) -> None:
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = s3_server.create_bucket("near")
+    run("init", f"{bucket}/team/mine")
+    for wrong in (bucket, f"{bucket}/team", f"{bucket}/team/mien"):
+        assert said("ls", "--lake", wrong, code=3).hint.endswith(f"; found near: {bucket}/team/mine")
+    assert "found near" not in said("ls", "--lake", f"{bucket}/other/place", code=3).hint
+
+
 def test_an_empty_lake_has_something_to_say(run, said) -> None:
     run("init")
     for args in (["ls"], ["log"], ["snapshot", "list"], ["sql", "select * from items"]):

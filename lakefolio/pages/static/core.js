@@ -118,7 +118,7 @@ window.lakefolio = (() => {
     if (typeof value !== "number") return value == null ? "" : String(value);
     if (Number.isInteger(value) && Math.abs(value) < 1e12) return grouped.format(value);
     const size = Math.abs(value);
-    if (size !== 0 && (size < 1e-4 || size >= 1e9)) return value.toExponential(3);
+    if (size !== 0 && (size < 1e-4 || size >= 1e9)) return Number(value.toPrecision(4)).toExponential();
     return size >= 1000 ? grouped.format(Math.round(value * 100) / 100) : String(Number(value.toPrecision(4)));
   }
   function bytes(value) {
