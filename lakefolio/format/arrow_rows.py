@@ -111,7 +111,8 @@ def cells(column: pa.ChunkedArray) -> list[Any]:
 def values_of(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     """Return a column as Python values, times in UTC. For a time Arrow's own imports pandas: 0.2 s and 30 MiB."""
     if pa.types.is_timestamp(column.type):
-        return [None if one is None else from_micros(one) for one in column.cast(pa.int64()).to_pylist()]
+        chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]  # a cast imports pyarrow.compute
+        return [None if one is None else from_micros(one) for chunk in chunks for one in integers(chunk)]
     found: list[Any] = column.to_pylist()
     return found
 
