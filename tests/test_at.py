@@ -214,6 +214,19 @@ def test_a_snapshot_goes_before_a_version_of_its_name(lake: lf.Lake) -> None:
     assert lake.get("f:x@v3") == 2
 
 
+def test_a_version_that_is_written_like_a_snapshot_of_a_folio_is_not_guessed(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("lab")
+    for value in range(3):
+        folio.add("x", value, overwrite=True)
+    folio.create_snapshot("v1")
+    assert (folio.get("x", at="v1"), lake.at("1").version, lake.at(1).version, lake.at("v2").version) == (2, 1, 1, 2)
+    for ask in (lake.at, lake.diff):
+        with pytest.raises(InvalidInputError, match=r"'v1' may mean version 1 .* folio 'lab' .*at=1 .* at=4") as found:
+            ask("v1")
+        assert found.value.kind == "bad-at"
+
+
 @pytest.mark.parametrize("name", ["-1", "now", "today", "Yesterday", "2 days ago", "12", "2026-11-01"])
 def test_a_snapshot_is_not_called_like_a_time(lake: lf.Lake, name: str) -> None:
     refused(InvalidInputError, "bad-name", lambda: lake.snapshot(name), "version or a time")

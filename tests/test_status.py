@@ -87,6 +87,16 @@ def test_stale_content_put_again_is_stale_still(lake):
     assert steps(lake.status()) == {"a:clean": 1, "a:model": 2, "b:report": 3}
 
 
+def test_an_input_that_was_renamed_is_told_by_its_new_name(lake):
+    folio = lake.folio("a")
+    folio.rename("model", "b:rest")
+    (cause,) = lake.status()[0].causes
+    assert (cause.newest_version, cause.moved_to) == (None, "b:rest")
+    assert "a:model@4 is gone, b:rest has its content" in str(lake.status())
+    lake.folio("b").copy_item("rest", "again")
+    assert lake.status()[0].causes[0].moved_to is None
+
+
 def test_an_input_that_is_gone_is_told(lake):
     lake.folio("a").delete("other")
     status = lake.status()

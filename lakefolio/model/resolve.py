@@ -78,6 +78,8 @@ def resolve_at(
             return snapshot.target_version
         match = _VERSION.fullmatch(name) if len(name) < _DIGITS else None
         if match is not None:
+            if folio is None and name[0] in "vV":
+                _check_meant(view, name, match[1])
             found = int(match[1] or match[2])
         elif item is not None and is_item_version(name):
             found = state.version if head is None else head  # the item is not there, and never was or is no more
@@ -111,6 +113,19 @@ def resolve_at(
             at=at,
         )
     return before
+
+
+def _check_meant(view: StateView, name: str, version: str) -> None:
+    """Refuse a version of the lake that is written as the snapshots of folios are called."""
+    called = {one.folio: one.target_version for one in view.snapshots() if one.name == name and one.folio is not None}
+    if called:
+        meant, target = min(called.items())
+        raise InvalidInputError(
+            f"{name!r} may mean version {int(version)} of the lake or the snapshot of folio {meant!r}",
+            kind="bad-at",
+            hint=f"write at={int(version)} for the version, or at={target} for the snapshot",
+            at=name,
+        )
 
 
 def _back(state: State, folio: str, item: str, newest: int, count: int) -> int | None:

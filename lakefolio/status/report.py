@@ -86,7 +86,8 @@ class Status(AsFrames, AsText, Sequence["Stale"]):
 
         Columns: step (int64), ref, folio, item (string), version (int64), run_id (string), archived (bool),
         versions_behind (int64), seconds_behind (double), stale_since (timestamp, UTC), stale_inputs (list of string),
-        causes (list of struct: ref, used_version, newest_version, versions_behind, seconds_behind, since).
+        causes (list of struct: ref, used_version, newest_version, versions_behind, seconds_behind, since,
+        moved_to).
         Grain: one row per stale item.
         """
         import pyarrow as pa
@@ -104,7 +105,7 @@ class Status(AsFrames, AsText, Sequence["Stale"]):
                 *behind,
                 ("stale_since", when),
                 ("stale_inputs", pa.list_(pa.string())),
-                ("causes", pa.list_(pa.struct([*cause, ("since", when)]))),
+                ("causes", pa.list_(pa.struct([*cause, ("since", when), ("moved_to", pa.string())]))),
             ]
         )
         return pa.Table.from_pylist(self._rows(), schema=schema)
@@ -157,6 +158,7 @@ class Status(AsFrames, AsText, Sequence["Stale"]):
                         "versions_behind": cause.versions_behind,
                         "seconds_behind": _seconds(cause),
                         "since": cause.since,
+                        "moved_to": cause.moved_to,
                     }
                     for cause in one.causes
                 ],
@@ -179,7 +181,7 @@ def _cells(stale: Stale) -> tuple[str, str, str]:
 def _reason(name: str, cause: Cause) -> str:
     used = name if cause.used_version is None else f"{name}@{cause.used_version}"
     if cause.newest_version is None:
-        return f"{used} is gone"
+        return f"{used} is gone" if cause.moved_to is None else f"{used} is gone, {cause.moved_to} has its content"
     how = [counted(cause.versions_behind, "version")] if cause.versions_behind else []
     if cause.time_behind is not None:
         how.append(_amount(cause.time_behind))

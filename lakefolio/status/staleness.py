@@ -57,6 +57,8 @@ class Cause(NamedTuple):
         versions_behind: How many entries of the item were put since, at least 1 unless it is gone.
         time_behind: How much younger the newest entry is; None if one of both is unknown.
         since: When the first entry that replaced the used one was committed; None if that is unknown.
+        moved_to: The item that holds the content which was used, as ``folio:item``, if the input is gone and one alone
+            does: it was renamed, or there is a copy.
     """
 
     folio: str
@@ -66,6 +68,7 @@ class Cause(NamedTuple):
     versions_behind: int
     time_behind: timedelta | None
     since: datetime | None
+    moved_to: str | None = None
 
 
 class Stale(NamedTuple):
@@ -213,7 +216,7 @@ def find_stale(heads: pa.Table, edges: pa.Table, puts: pa.Table, *, fixed: str =
         fixed: The prefix of folios whose items hold versions on purpose.
     """
     links = _Links(heads, edges, fixed)
-    causes = _causes(links, heads, puts)
+    causes = _causes(links, heads, puts, fixed)
     nodes = links.reached(causes)
     outputs, sources = links.between(nodes)
     items = int(np.searchsorted(nodes, heads.num_rows))
@@ -309,7 +312,7 @@ class _Links:
         return int(max(self.count - 1, self._outputs.max(initial=0), self._sources.max(initial=0))) + 1
 
 
-def _causes(links: _Links, heads: pa.Table, puts: pa.Table) -> dict[int, list[Cause]]:
+def _causes(links: _Links, heads: pa.Table, puts: pa.Table, fixed: str) -> dict[int, list[Cause]]:
     """Return node -> its inputs whose content was another than it is now."""
     rows: dict[Name, list[tuple[Any, ...]]] = defaultdict(list)
     for row in _rows(puts, PUT_COLUMNS):
@@ -317,13 +320,15 @@ def _causes(links: _Links, heads: pa.Table, puts: pa.Table) -> dict[int, list[Ca
     numbers = sorted(links.names.values())
     chosen = heads.take(pa.array(numbers, pa.int64()))
     head_of = dict(zip(numbers, _rows(chosen, PUT_COLUMNS[2:]), strict=True))
+    gone = {row[4] for name in rows if name not in links.names for row in rows[name]}
+    moved = _holders(heads, gone, fixed) if gone else {}
     compared: dict[tuple[Name, str], Cause | None] = {}
     found: dict[int, list[Cause]] = {}
     for output, folio, item, entry_id in links.used:
         name = folio, item
         if (name, entry_id) not in compared:
             head = head_of.get(links.names.get(name, -1))
-            compared[name, entry_id] = _compared(name, entry_id, head, rows[name])
+            compared[name, entry_id] = _compared(name, entry_id, head, rows[name], moved)
         if (cause := compared[name, entry_id]) is not None:
             found.setdefault(output, []).append(cause)
     return found
@@ -336,7 +341,20 @@ def _rows(table: pa.Table, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     return zip(*(one.to_pylist() for one in numbers), strict=True)
 
 
-def _compared(name: Name, entry_id: str, head: _Put | None, puts: Sequence[_Put]) -> Cause | None:
+def _holders(heads: pa.Table, digests: set[Any], fixed: str) -> dict[tuple[Any, Any], str]:
+    """Return kind and digest -> the item that has this content now, where one alone has."""
+    among = pa.array(sorted(one for one in digests if one is not None), pa.string())
+    found: dict[tuple[Any, Any], list[str]] = defaultdict(list)
+    near = heads.filter(pc.is_in(heads.column("digest"), value_set=among))
+    for row in near.select(["folio", "item", "kind", "digest"]).to_pylist():
+        if not row["folio"].startswith(fixed):
+            found[row["kind"], row["digest"]].append(f"{row['folio']}:{row['item']}")
+    return {content: names[0] for content, names in found.items() if len(names) == 1}
+
+
+def _compared(
+    name: Name, entry_id: str, head: _Put | None, puts: Sequence[_Put], moved: Mapping[tuple[Any, Any], str]
+) -> Cause | None:
     """Return how the content of an item that was used differs from the newest; None if it does not."""
     place = max((number for number, row in enumerate(puts) if row[0] == entry_id), default=None)
     used = None if place is None else puts[place]
@@ -351,6 +369,7 @@ def _compared(name: Name, entry_id: str, head: _Put | None, puts: Sequence[_Put]
         len({row[0] for row in later}),
         None if then is None or now is None else timedelta(microseconds=now - then),
         None if since is None else _EPOCH + timedelta(microseconds=since),
+        moved.get(used[3:]) if used is not None and head is None else None,
     )
 
 
