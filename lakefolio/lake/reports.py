@@ -52,7 +52,8 @@ class RestoreReport(Report):
         counts = Counter(one["action"] for one in self["changed"])
         what = ", ".join(f"{count} {action}" for action, count in sorted(counts.items())) or "nothing to change"
         would = "would restore" if self["dry_run"] else "restored"
-        named = "" if str(self["version"]) == self["at"] else f" ({self['at']})"
+        said = self["at"].removeprefix("@")
+        named = "" if str(self["version"]) == said else f" ({said})"
         head = f"{would} to version {self['version']}{named}: {what}"
         lines = [f"  {one['action']:<13} {one['folio']}:{one['item']}" for one in self["changed"][:20]]
         more = len(self["changed"]) - 20

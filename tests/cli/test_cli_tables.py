@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 from hypothesis import given
@@ -205,3 +206,11 @@ def test_rows_of_a_record_table_align_numbers_to_the_right(tmp_path: Path, run: 
     scores.append([{"id": 7, "name": "ada"}, {"id": 1234, "name": "bob"}])
     shown = run("--lake", str(tmp_path / "records"), "records", "query", "lab:scores", "--order", "id").stdout
     assert shown.splitlines() == ["  id  name", "   7  ada", "1234  bob"]
+
+
+def test_sizes_have_units_and_a_state_is_named_as_it_was_asked_for(tmp_path: Path, run: Run) -> None:
+    place = str(tmp_path / "units")
+    folio = lf.open(place).folio("a").add("ones", np.ones(128))
+    assert re.search(r"^  in memory +1\.0 KiB$", run("--lake", place, "show", "a:ones").stdout, re.MULTILINE)
+    folio.delete("ones")
+    assert run("--lake", place, "restore", "-1", "--yes").stdout.startswith("restored to version 1 (-1): ")
