@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Glance:
-    """The newest state of a lake. Its methods are those of :class:`Lake`, but for ``totals``."""
+    """The newest state of a lake. Its methods are those of :class:`Lake`, but for ``totals`` and ``present``."""
 
     def __init__(self, store: Store, lake_id: str) -> None:
         """Read the head of the journal.
@@ -43,6 +43,11 @@ class Glance:
     def items(self, folio: str, *, archived: bool = True) -> list[Entry]:
         """Return the entries of a folio, in the order of first addition."""
         return [one for one in self._ask(lambda state: state.entries(folio)) if archived or not one.archived]
+
+    def present(self, folio: str) -> list[tuple[str, str]]:
+        """Return the items of a folio that are not archived, each with its description or its kind."""
+        rows = self._ask(lambda state: state.listing(folio, ("item", "description", "kind", "archived")))
+        return [(item, description or kind) for item, description, kind, archived in rows if not archived]
 
     def totals(self) -> dict[str, Total]:
         """Return what each folio holds, sorted by name, without looking at each item."""

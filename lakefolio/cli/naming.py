@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ __all__ = ["datasets", "files", "folders", "folios", "items", "models", "named",
 
 _LIMIT = 200
 _LOOKED_AT = 20_000
+_FOLIOS_LOOKED_AT = 100
 
 
 def items(context: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -32,10 +34,17 @@ def items(context: click.Context, param: click.Parameter, typed: str) -> list[Co
         return _beginning([CompletionItem(f"{name}:", "open") for name in _folios(lake, typed)], typed)
     if at:
         return _beginning(_versions(lake, folio, item), typed)
-    entries = lake.items(folio, archived=False)
-    return _beginning(
-        [CompletionItem(f"{folio}:{one.item}", help=one.description or one.kind) for one in entries], typed
+    found = (
+        lake.present(folio)
+        if hasattr(lake, "present")
+        else [(one.item, one.description or one.kind) for one in lake.items(folio, archived=False)]
     )
+    return _beginning((CompletionItem(f"{folio}:{name}", help=told) for name, told in _fitting(found, rest)), typed)
+
+
+def _fitting(items: Iterable[tuple[str, str]], typed: str) -> Iterator[tuple[str, str]]:
+    """Yield the first items that begin as was typed; a folio may have a hundred thousand."""
+    return islice((one for one in items if one[0].startswith(typed) and one[0].isprintable()), _LIMIT)
 
 
 def _versions(lake: Any, folio: str, item: str) -> list[CompletionItem]:
@@ -118,7 +127,7 @@ def tags(context: click.Context, param: click.Parameter, typed: str) -> list[Com
 
 def _first_items(lake: Any) -> list[Any]:
     entries: list[Any] = []
-    for folio in lake.folios():
+    for folio in lake.folios()[:_FOLIOS_LOOKED_AT]:
         if len(entries) > _LOOKED_AT:
             break
         entries += lake.items(folio)

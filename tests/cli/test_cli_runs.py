@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 import lakefolio as lf
-from lakefolio.cli import cli
+from lakefolio.cli import cli, naming
+from lakefolio.cli.app import App
 from lakefolio.cli.shells import teach_shells
 
 
@@ -134,6 +136,36 @@ def test_labels_and_aliases_of_versions_complete(tmp_path: Path) -> None:
     assert {"exp:raw@1.0.0", "exp:raw@1.1.0", "exp:raw@golden"} <= set(completed("lakefolio get exp:raw@", place))
     assert completed("lakefolio get exp:raw@1.1", place) == ["exp:raw@1.1.0"]
     assert completed("lakefolio get exp:raw@g", place) == ["exp:raw@golden"]
+
+
+def test_items_complete_in_their_order_without_archived_ones(tmp_path: Path) -> None:
+    folio = lf.open(tmp_path / "lake").folio("exp")
+    for name in ("b", "a2", "old", "a1", "two words"):
+        folio.add(name, 1)
+    folio.archive("old")
+    folio.delete("a2")
+    folio.add("a2", 2)
+    place = str(tmp_path / "lake")
+    found = ["exp:b", "exp:a1", "exp:two words", "exp:a2"]
+    assert completed("lakefolio get exp:", place) == found
+    assert completed("lakefolio get exp:a", place) == ["exp:a1", "exp:a2"]
+    lf.open(tmp_path / "lake").compact()
+    assert completed("lakefolio get exp:", place) == found
+
+
+def test_tags_are_looked_for_in_some_folios_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(tmp_path / "lake")
+    with lake.batch():
+        for number in range(naming._FOLIOS_LOOKED_AT + 5):
+            lake.folio(f"f{number:03}").add("x", 1, tags=[f"t{number:03}"])
+    looked: list[str] = []
+    items = lf.Lake.items
+    monkeypatch.setattr(lf.Lake, "items", lambda lake, folio: looked.append(folio) or items(lake, folio))
+    context = click.Context(click.Command("tag"), obj=App())
+    context.obj.lake_uri = str(tmp_path / "lake")
+    found = naming.tags(context, click.Argument(["tags"]), "t")
+    assert [one.value for one in found] == [f"t{number:03}" for number in range(naming._FOLIOS_LOOKED_AT)]
+    assert len(looked) == naming._FOLIOS_LOOKED_AT
 
 
 def test_names_complete(place: str) -> None:
