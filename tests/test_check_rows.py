@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 import lakefolio as lf
-from lakefolio.maintenance import check, check_rows, table_parts
+from lakefolio.maintenance import check, check_rows, stored_objects, table_parts
 from lakefolio.model.entries import Entry
 from lakefolio.session.session import Session
 from lakefolio.views import workbench
@@ -149,8 +149,8 @@ def test_damage_of_content_is_found(made: Path) -> None:
 
 
 def test_entries_are_made_as_their_content_is_read(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "_ENTRIES_AT_ONCE", 1)
-    made_of, verified, ahead = check.content_from_row, check._verified, [0]
+    monkeypatch.setattr(stored_objects, "_AT_ONCE", 1)
+    made_of, verified, ahead = stored_objects.content_from_row, check._verified, [0]
 
     def counted(row: Mapping[str, object]) -> Entry | None:
         ahead[0] += 1
@@ -161,7 +161,7 @@ def test_entries_are_made_as_their_content_is_read(made: Path, monkeypatch: pyte
         assert ahead == [0]
         return verified(session, entry)
 
-    monkeypatch.setattr(check, "content_from_row", counted)
+    monkeypatch.setattr(stored_objects, "content_from_row", counted)
     monkeypatch.setattr(check, "_verified", read)
     lake = lf.open(made, read_only=True)
     assert lake.check(read_data=True).counts["objects_read"] > 3

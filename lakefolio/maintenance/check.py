@@ -7,13 +7,10 @@ one listing of the blobs instead of a request per blob. ``read_data`` also reads
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
-
-import pyarrow as pa
 
 from lakefolio.errors import IntegrityError, LakefolioError, UntrustedContentError
 from lakefolio.format.layout import JOURNAL, PENDING, log_key
@@ -23,7 +20,8 @@ from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.maintenance.check_rows import check_rows
 from lakefolio.maintenance.clock_skew import HINT_DATES, ahead_of
 from lakefolio.maintenance.record_tables import check_record_tables
-from lakefolio.model.entries import Entry, content_from_row
+from lakefolio.maintenance.stored_objects import StoredObjects
+from lakefolio.model.entries import Entry
 from lakefolio.readmodels.table import Published
 from lakefolio.render.text import counted
 from lakefolio.search.upkeep import audit
@@ -37,12 +35,6 @@ __all__ = ["check"]
 _TICKET_AGE_S: Final = 3_600
 
 _LOOKS: Final = 3
-
-_ENTRIES_AT_ONCE: Final = 1_000
-"""So many of the entries whose objects are read are Python values at once; the others wait as columns."""
-
-_OF_OBJECT: Final = ("uri", "digest", "blob_digest", "generation")
-"""What tells the object of an entry, or what it refers to."""
 
 
 def check(
@@ -66,28 +58,35 @@ def check(
     Raises:
         ConflictError: kind ``table-restless``, if merges and a gc without grace were faster than this could read.
     """
-    with_data = read_data or sample is not None
-    report, contents = _look(session, with_data=with_data)
+    with ExitStack() as opened:
+        stored = opened.enter_context(StoredObjects()) if read_data or sample is not None else None
+        report = _checked(session, stored, read_data=read_data)
+        if stored is not None:
+            _check_data(session, stored, sample, report, progress)
+    return report
+
+
+def _checked(session: Session, stored: StoredObjects | None, *, read_data: bool) -> CheckReport:
+    """Check everything but the stored bytes."""
+    report, contents = _look(session, stored)
     for _ in range(_LOOKS - 1):
         if report.ok:
             break
         before = report.problems
-        report, contents = _look(session, with_data=with_data)
+        report, contents = _look(session, stored)
         report.problems = [problem for problem in report.problems if problem in before]
     records = contents.records()
     _look_again(report, lambda found: check_record_tables(session, records, found, read_data=read_data))
     _look_again(report, lambda found: _audit(session, found, read_data=read_data))
-    if with_data:
-        _check_data(session, _stored_once(session, contents.sources(), sample), report, progress)
     return report
 
 
-def _look(session: Session, *, with_data: bool) -> tuple[CheckReport, EntryCheck]:
+def _look(session: Session, stored: StoredObjects | None) -> tuple[CheckReport, EntryCheck]:
     """Check everything but the stored bytes once, as of one version."""
     session = session.steady()
     state = session.committed()
     report = CheckReport(state.version)
-    contents = check_rows(session, report, _models(session, report), with_data=with_data)
+    contents = check_rows(session, report, _models(session, report), stored)
     _check_tickets(session, report)
     _check_dates(session, report)
     return report, contents
@@ -130,41 +129,19 @@ def _check_tickets(session: Session, report: CheckReport) -> None:
         )
 
 
-def _stored_once(session: Session, rows: pa.Table, sample: int | None) -> pa.Table:
-    """Return the row of one entry for each object and reference to be read."""
-    import numpy as np
-
-    state = session.committed()
-    named = rows.select(_OF_OBJECT).append_column("place", pa.array(np.arange(rows.num_rows)))
-    firsts = named.group_by(_OF_OBJECT, use_threads=False).aggregate([("place", "min")])
-    rows = rows.take(firsts.column("place_min"))
-    if state.purged:
-        digests, generations = rows.column("blob_digest"), rows.column("generation")
-        kept = [
-            (generation.as_py() or 0) >= state.generation(digest.as_py() or "")
-            for digest, generation in zip(digests, generations, strict=True)
-        ]
-        rows = rows.filter(pa.array(kept, pa.bool_()))  # there may be none
-    if sample is None:
-        return rows
-    return rows.take(random.sample(range(rows.num_rows), min(sample, rows.num_rows)))
-
-
-def _each_entry(rows: pa.Table) -> Iterator[Entry]:
-    for start in range(0, rows.num_rows, _ENTRIES_AT_ONCE):
-        for row in rows.slice(start, _ENTRIES_AT_ONCE).to_pylist():
-            entry = content_from_row(row)
-            assert entry is not None, "all are rows that keep content"
-            yield entry
-
-
 def _check_data(
-    session: Session, rows: pa.Table, report: CheckReport, progress: Callable[[int, int], None] | None
+    session: Session,
+    stored: StoredObjects,
+    sample: int | None,
+    report: CheckReport,
+    progress: Callable[[int, int], None] | None,
 ) -> None:
-    report.counts["objects_read"] = sum(one.as_py() != "inline" for one in rows.column("storage"))
-    for number, entry in enumerate(_each_entry(rows)):
+    count = stored.choose(session.committed(), sample)
+    report.counts["objects_read"] = 0
+    for number, entry in enumerate(stored):
+        report.counts["objects_read"] += entry.storage != "inline"
         if progress is not None:
-            progress(number, rows.num_rows)
+            progress(number, count)
         try:
             if entry.storage == "reference":
                 session.references.check(entry)
@@ -181,7 +158,7 @@ def _check_data(
             if problem not in report.problems and not known:
                 report.problems.append(problem)
     if progress is not None:
-        progress(rows.num_rows, rows.num_rows)
+        progress(count, count)
 
 
 def _verified(session: Session, entry: Entry) -> int:

@@ -1,8 +1,8 @@
 """Checking the entries of a journal part by part, in SQL: only rows that are doubtful become Python values.
 
 Names, what every entry has, the digests of inline content. What is needed of all entries later is kept: the objects
-they refer to, as rows of the workbench, and the rows that name tables of records or, where data is to be read, content
-outside of the journal.
+they refer to, as rows of the workbench, the rows that name tables of records and, where data is to be read, content
+outside of the journal (``stored_objects``).
 """
 
 from __future__ import annotations
@@ -16,21 +16,18 @@ import pyarrow.compute as pc
 from lakefolio.errors import IntegrityError, InvalidInputError
 from lakefolio.format.layout import BLOBS, check_digest
 from lakefolio.format.names import check_folio, check_item, check_snapshot
-from lakefolio.format.schema import MANIFESTS_SCHEMA
 from lakefolio.format.table_formats import RECORDS as KIND
 from lakefolio.maintenance.check_report import CheckReport, Problem
 from lakefolio.model.entries import Entry, Stored, content_from_row
 from lakefolio.render.text import counted
 
 if TYPE_CHECKING:
+    from lakefolio.maintenance.stored_objects import StoredObjects
     from lakefolio.model.state import State
     from lakefolio.storage import ObjectInfo
     from lakefolio.views.workbench import Workbench
 
 __all__ = ["EntryCheck"]
-
-_UNREAD: Final = ("content", "inputs", "facts")
-"""The columns that a reader of content does not need."""
 
 _PLAIN: Final = r"\A[A-Za-z0-9_-]+(?:[./ ][A-Za-z0-9_-]+)*\z"
 _PLAIN_LENGTH: Final = 255
@@ -98,22 +95,23 @@ class EntryCheck:
         count: How many entries can be read.
     """
 
-    def __init__(self, bench: Workbench, state: State, report: CheckReport, *, with_data: bool) -> None:
+    def __init__(self, bench: Workbench, state: State, report: CheckReport, stored: StoredObjects | None) -> None:
         """Begin.
 
         Args:
             bench: Where SQL is run.
             state: What was purged.
             report: Where problems go.
-            with_data: Whether :meth:`sources` is going to be asked.
+            stored: Where the rows of entries go whose objects are to be read.
         """
         self._bench = bench
         self._state = state
         self._report = report
-        self._with_data = with_data
+        self._stored = stored
+        if stored is not None:
+            stored.clear()
         self._bad_names: set[tuple[str, str]] = set()
         self._records: list[pa.Table] = []
-        self._sources: list[pa.Table] = []
         self._refers = False
         self.count = 0
         bench.run(
@@ -153,21 +151,14 @@ class EntryCheck:
         if "records" in found:
             some = f"select * exclude (content), null::blob as content from {entries}"
             self._records.append(self._bench.arrow(f"{some} where kind = '{KIND}'"))
-        if self._with_data:
+        if self._stored is not None:
             outside = "storage <> 'inline' or kind = 'table'"
-            some = f"select * exclude ({', '.join(_UNREAD)}) from {entries}"
-            self._sources.append(self._bench.arrow(f"{some} where {outside} order by version, ordinal"))
+            some = f"select * exclude (content, inputs, facts) from {entries}"
+            self._stored.add(self._bench.arrow(f"{some} where {outside} order by version, ordinal"))
 
     def records(self) -> list[Entry]:
         """Return the entries that name tables of records."""
         return _entries(self._records)
-
-    def sources(self) -> pa.Table:
-        """Return the rows of entries with content outside of the journal, and of tables, without :data:`_UNREAD`."""
-        empty = MANIFESTS_SCHEMA.empty_table().drop(_UNREAD)
-        return pa.concat_tables(
-            [empty, *(rows.select(empty.schema.names).cast(empty.schema) for rows in self._sources)]
-        )
 
     def check_blobs(self, listed: Iterable[ObjectInfo], refresh: Callable[[], State], report: CheckReport) -> None:
         """Compare the objects that entries refer to with those that there are.

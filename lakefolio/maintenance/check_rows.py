@@ -25,6 +25,7 @@ from lakefolio.views.workbench import Workbench
 
 if TYPE_CHECKING:
     from lakefolio.delta.table import DeltaTable
+    from lakefolio.maintenance.stored_objects import StoredObjects
     from lakefolio.readmodels.table import Published
     from lakefolio.session.session import Session
 
@@ -35,7 +36,7 @@ _FEW_BYTES: Final = 8 << 20
 
 
 def check_rows(
-    session: Session, report: CheckReport, published: dict[str, Published], *, with_data: bool
+    session: Session, report: CheckReport, published: dict[str, Published], stored: StoredObjects | None
 ) -> EntryCheck:
     """Check everything but the stored bytes once, as of one version; see ``check``.
 
@@ -43,7 +44,7 @@ def check_rows(
         session: The lake at that version.
         report: Where problems and counts go.
         published: The versions of the read models to look at.
-        with_data: Whether the entries with content outside of the journal are wanted.
+        stored: Where the rows of entries go whose objects are to be read.
     """
     for key in (MARKER, README):
         if session.store.find(key) is None:
@@ -51,7 +52,7 @@ def check_rows(
     files = [session.journal.data_files(name) for name in (*TABLES, *LOG_TABLES)]
     few = sum(sum(sizes.values()) for sizes in files) <= _FEW_BYTES
     with Workbench(few=few) as bench:
-        look = _Look(bench, session, report, published, with_data=with_data)
+        look = _Look(bench, session, report, published, stored)
         tables = {name: _check_log(session, name, report) for name in (*TABLES, *LOG_TABLES)}
         read = look.read_journal(tables[JOURNAL])
         if not read and not look.take_known():
@@ -74,14 +75,13 @@ class _Look:
         session: Session,
         report: CheckReport,
         published: dict[str, Published],
-        *,
-        with_data: bool,
+        stored: StoredObjects | None,
     ) -> None:
         self._bench = bench
         self._session = session
         self._report = report
         self._published = published
-        self._with_data = with_data
+        self._stored = stored
         self._each: Callable[[Callable[[str], None]], None] = lambda take: None
         self._begin()
 
@@ -90,7 +90,7 @@ class _Look:
         session, bench = self._session, self._bench
         state = session.committed()
         self._partial = CheckReport(state.version)
-        self.contents = EntryCheck(bench, state, self._partial, with_data=self._with_data)
+        self.contents = EntryCheck(bench, state, self._partial, self._stored)
         self.numbers = RowNumbers(bench, state.version)
         self.audits = RowAudits(bench, self.numbers)
         self.models = ModelCheck(bench, session.journal.models, self._published)
