@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 import threading
 
 import numpy as np
@@ -186,3 +187,12 @@ def test_a_batch_of_new_items_is_planned_once(folio, monkeypatch):
         assert len(made) == 1
         folio.add_json("i3", 3)
     assert len(folio) == 12
+
+
+def test_a_prompt_says_that_a_lake_was_created_and_no_more_when_it_is_there(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    lf.open(tmp_path / "lake")
+    assert capsys.readouterr().out == f"created lake {tmp_path / 'lake'}\n"
+    lf.open(tmp_path / "lake")
+    lf.open("memory://created")
+    assert capsys.readouterr().out == ""

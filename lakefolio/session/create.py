@@ -14,6 +14,7 @@ from lakefolio.errors import FormatError, InvalidInputError, PlaceTakenError
 from lakefolio.format.layout import JOURNAL, MARKER, PENDING, README, SPECIFICATION, VIEWS, VIEWS_FILE, log_key
 from lakefolio.format.marker import new_marker, readme_text, specification
 from lakefolio.format.schema import SPECS
+from lakefolio.process.notice import say
 
 if TYPE_CHECKING:
     from lakefolio.storage import Store
@@ -70,6 +71,8 @@ def create_lake(store: Store) -> bytes:
     found = store.find(MARKER)
     if found is None:
         raise FormatError(f"{MARKER} of {store.uri} vanished while the lake was created", kind="marker-damaged")
+    if store.scheme != "memory":
+        say(f"created lake {store.uri}")  # an address with a typo names a new lake
     return found
 
 
