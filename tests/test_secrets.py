@@ -489,10 +489,12 @@ def test_environments_and_remotes(lake: lf.Lake, tmp_path: Path, monkeypatch) ->
 def test_names_that_hold_secrets() -> None:
     secret = """password token api_key apiKey APIKey OPENAI_API_KEY aws_secret_access_key private_key client-secret
         hf_token PGPASSWORD dbpassword sas_token SharedAccessKey x-api-key auth credentials cookie passwd new_password
-        authorization_header smtp_pass bearer access_token refreshToken encryption_key"""
+        authorization_header smtp_pass bearer access_token refreshToken encryption_key
+        wandb-key openaiKey HF_KEY azure_key"""
     assert [name for name in secret.split() if not is_secret_name(name)] == []
     plain = """max_tokens token_count tokenizer key sort_key primary_key password_file author authority key_id
-        public_key pad_token eos_token first_pass keys n secret_name access_key_id cache_key signature passwordless"""
+        public_key pad_token eos_token first_pass keys n secret_name access_key_id cache_key signature passwordless
+        object_key s3_key"""
     assert [name for name in plain.split() if is_secret_name(name)] == []
 
 

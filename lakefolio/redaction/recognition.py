@@ -30,7 +30,8 @@ _SECRET_WORDS: Final = words(
 _SECRET_ENDS: Final = ("password", "passwd", "passphrase", "secret", "token", "apikey", "credentials", "secretkey")
 _KEYS: Final = words(
     "api access secret account private shared encryption signing master auth session sas customer service sse ssh "
-    "client deploy license subscription storage"
+    "client deploy license subscription storage wandb comet neptune openai anthropic mistral cohere gemini kaggle hf "
+    "huggingface azure datadog stripe"
 )
 _PASSES: Final = words("db user smtp mysql ftp http proxy admin root ssh my email mail")
 _SPECIAL_TOKENS: Final = words(
