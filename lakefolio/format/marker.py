@@ -59,14 +59,18 @@ def parse_marker(body: bytes | memoryview, uri: str, *, writing: bool) -> Marker
         StorageError: kind ``unsafe-store``, if doctor noted that the place must not be written to.
     """
     try:
-        found: dict[str, Any] = json.loads(bytes(body))
+        found = json.loads(bytes(body))
+        if not isinstance(found, dict):
+            raise ValueError("it is no object")
+        if lacks := [name for name in Marker.__slots__ if name not in found]:
+            raise ValueError(f"it lacks {lacks[0]!r}")
         marker = Marker(**{name: found[name] for name in Marker.__slots__})
         if not (isinstance(marker.lake_id, str) and is_id(marker.lake_id)):
-            raise ValueError("lake_id")
+            raise ValueError("its lake_id is no id")
         versions = (marker.format_version, marker.min_reader_version, marker.min_writer_version)
         if not all(isinstance(version, int) for version in versions):
-            raise ValueError("versions")
-    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+            raise ValueError("its versions are no numbers")
+    except (ValueError, RecursionError) as exc:
         raise FormatError(
             f"lakefolio.json of {uri} is damaged: {exc}",
             kind="marker-damaged",

@@ -343,6 +343,16 @@ def test_a_damaged_marker(lake: lf.Lake, body: bytes) -> None:
     assert lf.open(lake.uri).folio("f").get("last") == 3
 
 
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [(b"[]", "it is no object"), (b"null", "it is no object"), (b'{"lake_id": ""}', "it lacks 'format_version'")],
+)
+def test_a_marker_that_is_another_document_says_what_is_wrong(lake: lf.Lake, body: bytes, why: str) -> None:
+    open_store(lake.uri).put(MARKER, body)
+    with pytest.raises(FormatError, match=f"is damaged: {why}"):
+        lf.open(lake.uri)
+
+
 def test_marker_fields_of_other_types(lake: lf.Lake) -> None:
     store = open_store(lake.uri)
     whole = store.find(MARKER) or b""
