@@ -118,6 +118,22 @@ def test_types_that_parquet_has_not_come_as_a_table(lake):
     assert lake.sql('select count(distinct c) from "f:t"').fetchone() == (2,)
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_nanoseconds_that_duckdb_cuts_off_are_refused(lake, nested):
+    folio, kind = lake.folio("f"), pa.timestamp("ns", "UTC")
+    for name, number in (("whole", 1_600_000_000_123_456_000), ("finer", 1_600_000_000_123_456_789)):
+        times = pa.array([number, None], kind)
+        column = pa.array([times.to_pylist()], pa.list_(kind)) if nested else times
+        folio.add(name, pa.table({"n": range(len(column)), "t": column}))
+    assert "123456+00" in lake.sql('select t::varchar from "f:whole" order by n limit 1').fetchone()[0]
+    with pytest.raises(InvalidInputError, match=r"'t' of the type .* holds nanoseconds, which DuckDB cuts off"):
+        lake.sql('select * from "f:finer"')
+    folio.add("time", pa.table({"t": pa.array([123_456_789], pa.time64("ns"))}))
+    with pytest.raises(InvalidInputError, match="'t' holds a time with nanoseconds"):
+        lake.sql('select t from "f:time"').fetchall()
+    assert lake.sql('select t from "f:time"').pl()["t"].to_physical()[0] == 123_456_789
+
+
 def test_a_damaged_table_is_refused(lake, tmp_path):
     lake.folio("f").add("big", pa.table({"n": np.random.default_rng(1).random(5000)}))
     [blob] = [one for one in (tmp_path / "lake" / "blobs").rglob("*") if one.is_file() and one.stat().st_size > 30_000]

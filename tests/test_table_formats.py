@@ -25,7 +25,7 @@ from click.testing import CliRunner
 
 import lakefolio as lf
 from lakefolio.cli import cli
-from lakefolio.errors import InvalidInputError, LakefolioError
+from lakefolio.errors import InvalidInputError, LakefolioError, UnsupportedTypeError
 from lakefolio.items import unpacked
 from lakefolio.items.table_hdf5 import open_hdf5
 
@@ -272,6 +272,26 @@ def test_a_value_that_is_none_of_its_type_is_named(folio: lf.Folio, tmp_path: Pa
     make_duckdb(path := tmp_path / "a.duckdb", f"create table t as select {whole}")
     folio.import_table("t", path)
     assert str(folio.get("t", as_="arrow").column("d").type) == "timestamp[us, tz=UTC]"
+
+
+@pytest.mark.parametrize(
+    ("ending", "column"),
+    [
+        ("duckdb", pa.array([1_600_000_000_123_456_789], pa.timestamp("ns", "UTC"))),
+        ("duckdb", pa.array([[("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int8()))),
+        ("duckdb", pa.array([Decimal(10**60)], pa.decimal256(76, 2))),
+        ("db", pa.array([253_402_300_805], pa.timestamp("s"))),
+        ("xlsx", pa.array([253_402_300_805], pa.timestamp("s"))),
+        ("h5", pa.array([253_402_300_805], pa.timestamp("s"))),
+    ],
+)
+def test_what_a_format_can_not_hold_is_refused_by_its_column(
+    folio: lf.Folio, tmp_path: Path, ending: str, column: pa.Array
+) -> None:
+    folio.add("t", pa.table({"n": pa.array([1]), "bad": column}))
+    with pytest.raises(UnsupportedTypeError, match=r"can't hold column 'bad' of the type .*parquet"):
+        folio.export("t", tmp_path / f"t.{ending}")
+    assert not (tmp_path / f"t.{ending}").exists()
 
 
 def test_duckdb_files_are_read_in_a_cage(folio: lf.Folio, tmp_path: Path) -> None:

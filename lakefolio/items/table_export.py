@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from lakefolio.errors import LakefolioError
 from lakefolio.items.conversions import checked
 
 __all__ = ["as_texts", "csv_text", "duration_text", "plain_rows", "write_table"]
@@ -34,7 +35,7 @@ def write_table(table: pa.Table, target: Path, format: str, compression: str | N
         compression: Of CSV, TSV and JSON: one of ``table_formats.COMPRESSIONS``.
 
     Raises:
-        UnsupportedTypeError: If CSV, TSV or JSON can't hold a value of a column; ``column`` names it.
+        UnsupportedTypeError: If the format can't hold a value of a column; ``column`` names it.
     """
     if format == "parquet":
         import pyarrow.parquet
@@ -49,7 +50,18 @@ def write_table(table: pa.Table, target: Path, format: str, compression: str | N
             "sqlite": table_sqlite.write_sqlite,
             "hdf5": table_hdf5.write_hdf5,
         }
-        writers[format](table, target)
+        try:
+            writers[format](table, target)
+        except LakefolioError:
+            raise
+        except (ArithmeticError, ValueError):
+
+            def write_alone(part: pa.Table) -> None:
+                target.unlink(missing_ok=True)
+                writers[format](part, target)
+
+            checked(table, format, write_alone, "export it as parquet")
+            raise
         return
     if format in ("feather", "arrow"):
         import pyarrow.feather

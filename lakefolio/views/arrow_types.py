@@ -16,7 +16,17 @@ from duckdb.sqltypes import DuckDBPyType
 
 from lakefolio.format.sql_text import sql_id, sql_text
 
-__all__ = ["AS_TEXT", "IN_PANDAS", "LOSSLESS", "arrow_type", "check_finite", "exact", "projected"]
+__all__ = [
+    "AS_TEXT",
+    "IN_PANDAS",
+    "LOSSLESS",
+    "arrow_type",
+    "check_finite",
+    "exact",
+    "has_zoned_nanoseconds",
+    "is_cut",
+    "projected",
+]
 
 _TEXTS: Final = {"BIGNUM": "VARCHAR", "BIT": "VARCHAR", "TIME WITH TIME ZONE": "VARCHAR"}
 AS_TEXT: Final = {**_TEXTS, "HUGEINT": "VARCHAR", "JSON": "VARCHAR", "UHUGEINT": "VARCHAR", "UUID": "VARCHAR"}
@@ -97,7 +107,8 @@ def _infinite(value: str, kind: str, in_numpy: bool) -> str | None:
 
 
 def _finer(value: str, kind: str, in_numpy: bool) -> str | None:
-    return f"epoch_ns({value}) % 1000 <> 0" if kind == "TIMESTAMP_NS" and not in_numpy else None
+    is_lost = kind == "TIME_NS" or (kind == "TIMESTAMP_NS" and not in_numpy)
+    return f"epoch_ns({value}) % 1000 <> 0" if is_lost else None
 
 
 def _of_months(value: str, kind: str, in_numpy: bool) -> str | None:
@@ -161,6 +172,23 @@ def check_finite(rows: pa.Table | pa.RecordBatch) -> None:
             ends = pc.min_max(leaf.view(pa.int32() if most < 2**31 else pa.int64())).as_py()
             if ends["max"] == most or ends["min"] == -most:
                 raise pa.ArrowInvalid(f"column {name!r} holds an infinite time, which Arrow does not have")
+
+
+def is_cut(column: pa.ChunkedArray) -> bool:
+    """Say whether DuckDB would cut off nanoseconds of a column: of times with a zone, nested ones too."""
+    import pyarrow.compute as pc
+
+    for leaf in (leaf for chunk in column.chunks for leaf in _times(chunk)):
+        if pa.types.is_timestamp(leaf.type) and leaf.type.tz is not None and leaf.type.unit == "ns":
+            numbers = leaf.view(pa.int64())
+            if pc.any(pc.not_equal(pc.multiply(pc.divide(numbers, 1000), 1000), numbers)).as_py():
+                return True
+    return False
+
+
+def has_zoned_nanoseconds(kind: pa.DataType) -> bool:
+    """Say whether a type holds times of nanoseconds with a zone, which ``is_cut`` looks at."""
+    return "timestamp[ns, tz=" in str(kind)
 
 
 def _times(values: pa.Array) -> Iterator[pa.Array]:

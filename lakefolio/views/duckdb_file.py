@@ -14,12 +14,15 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
+from lakefolio.errors import UnsupportedTypeError
 from lakefolio.format.sql_text import sql_id
+from lakefolio.items.conversions import checked
 from lakefolio.items.table_sqlite import chosen_table
-from lakefolio.views.arrow_types import AS_TEXT, check_finite, projected
+from lakefolio.views.arrow_types import AS_TEXT, check_finite, is_cut, projected
 
 __all__ = ["open_duckdb", "write_duckdb"]
 
+_OTHERWISE: Final = "export it as parquet"
 _BATCH_ROWS: Final = 2_048
 _MEMORY: Final = "1GiB"
 _CARRIED: Final = {**AS_TEXT, "INTERVAL": "VARCHAR"}
@@ -63,7 +66,26 @@ def _finite(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 
 def write_duckdb(table: pa.Table, target: Path) -> None:
-    """Write a table to a new DuckDB file."""
+    """Write a table to a new DuckDB file.
+
+    Raises:
+        UnsupportedTypeError: If DuckDB can't hold a value of a column; ``column`` names it.
+    """
+    for lost in (one for one in table.schema if is_cut(table.column(one.name))):
+        raise UnsupportedTypeError(
+            f"duckdb can't hold column {lost.name!r} of the type {lost.type}: it cuts off nanoseconds of such times",
+            kind="unsupported-column",
+            hint=_OTHERWISE,
+            column=lost.name,
+        )
+    try:
+        _write(table, target)
+    except (duckdb.DataError, duckdb.NotSupportedError, duckdb.InvalidInputException):
+        checked(table, "duckdb", lambda part: _write(part, target), _OTHERWISE)
+        raise
+
+
+def _write(table: pa.Table, target: Path) -> None:
     target.unlink(missing_ok=True)
     with duckdb.connect(str(target)) as connection:
         connection.execute("set enable_progress_bar = false")
