@@ -274,6 +274,17 @@ def test_a_value_that_is_none_of_its_type_is_named(folio: lf.Folio, tmp_path: Pa
     assert str(folio.get("t", as_="arrow").column("d").type) == "timestamp[us, tz=UTC]"
 
 
+@pytest.mark.parametrize("micros", [4_000, 4, 999_999])
+def test_a_time_in_excel_is_not_rounded(folio: lf.Folio, tmp_path: Path, micros: int) -> None:
+    when = dt.datetime(2026, 12, 31, 23, 59, 59, micros)
+    folio.add("t", pa.table({"at": [when], "of_day": [when.time()]}))
+    folio.export("t", tmp_path / "t.xlsx")
+    folio.import_table("back", tmp_path / "t.xlsx")
+    (row,) = folio.get("back", as_="arrow").to_pylist()
+    told = {"at": when, "of_day": when.time()}
+    assert row == (told if micros == 4_000 else {name: value.isoformat() for name, value in told.items()})
+
+
 @pytest.mark.parametrize(
     ("ending", "column"),
     [

@@ -219,8 +219,10 @@ def write_excel(table: pa.Table, target: Path) -> None:
 
 
 def _cell(openpyxl: Any, sheet: Any, value: Any) -> Any:
-    if (isinstance(value, dt.datetime) and (value.tzinfo is not None or value.year < 1900)) or (
-        isinstance(value, dt.date) and value.year < 1900
+    if (
+        (isinstance(value, dt.datetime) and value.tzinfo is not None)
+        or (isinstance(value, dt.date) and value.year < 1900)
+        or (isinstance(value, dt.datetime | dt.time) and value.microsecond % 1000)  # which Excel's reader rounds
     ):
         value = value.isoformat()
     elif (isinstance(value, int) and abs(value) > _EXACT) or (
