@@ -15,7 +15,6 @@ import pyarrow as pa
 from lakefolio.errors import InvalidInputError, brief
 from lakefolio.items.arrow_nested import with_children
 from lakefolio.views.arrow_relation import relation_of
-from lakefolio.views.arrow_types import has_zoned_nanoseconds, is_cut
 from lakefolio.views.bounded_json import shallow as bounded
 
 if TYPE_CHECKING:
@@ -82,6 +81,8 @@ class ItemTables:
 
 def _readable(name: str, content: Any) -> Any:
     """Return rows in types that DuckDB reads: float16 as float32, and decimals and durations as long as they fit."""
+    from lakefolio.views.arrow_types import has_zoned_nanoseconds, is_cut  # imports DuckDB
+
     for number, field in enumerate(content.schema):
         reason = "is called by a name that holds a NUL" if "\0" in field.name else None
         if has_zoned_nanoseconds(field.type):
