@@ -404,6 +404,7 @@ def test_every_vendor_error_has_a_translation():
         (NotADirectoryError(errno.ENOTDIR, "x"), "not-a-directory", StorageError),
         (OSError(errno.ENOSPC, "x"), "no-space", StorageError),
         (OSError(errno.EROFS, "x"), "permission-denied", StorageError),
+        (OSError(errno.EFBIG, "x"), "no-space", StorageError),
         (OSError(errno.EIO, "x"), "storage", StorageError),
         (OSError(errno.ENAMETOOLONG, "x"), "bad-key", InvalidInputError),
         (vendor.GenericError("status code: 503 x"), "throttled", StorageError),
@@ -446,6 +447,23 @@ def test_the_message_names_the_server_and_what_to_do(text, said, advised):
     assert said in error.message
     assert error.hint is not None
     assert advised in error.hint
+
+
+@pytest.mark.parametrize(
+    ("number", "said", "advised"),
+    [
+        (errno.ENOSPC, "no space is left (ENOSPC)", "free some space"),
+        (errno.EDQUOT, "no space is left (EDQUOT)", "quota"),
+        (errno.EFBIG, "larger than the file system or a limit allows (EFBIG)", "ulimit -f"),
+        (errno.EROFS, "the file system is read-only (EROFS)", "mount it for writing"),
+        (errno.EIO, "the disk or the network drive failed (EIO)", "dmesg"),
+        (errno.EMFILE, "too many files are open (EMFILE)", "ulimit -n"),
+    ],
+)
+def test_the_message_of_a_failing_disk_says_what_to_do(number, said, advised):
+    error = translate(OSError(number, "x"), "write", "a/b", open_store("memory://translation"))
+    assert said in error.message
+    assert advised in str(error.hint)
 
 
 def test_an_endpoint_without_a_scheme_is_named(monkeypatch):

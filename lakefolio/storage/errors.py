@@ -47,6 +47,7 @@ _KINDS: Final[dict[type[BaseException], str]] = {
 _ERRNO: Final = {
     errno.ENOSPC: "no-space",
     errno.EDQUOT: "no-space",
+    errno.EFBIG: "no-space",
     errno.EROFS: "permission-denied",
     errno.ENAMETOOLONG: "bad-key",
     errno.ENOTDIR: "not-a-directory",
@@ -140,12 +141,29 @@ _HINTS: Final = {
     "storage": "try again; if it stays, check the endpoint and how the server is",
 }
 
+_CODE_WHAT: Final = {
+    "EFBIG": "the object is larger than the file system or a limit allows",
+    "EROFS": "the file system is read-only",
+    "EIO": "the disk or the network drive failed",
+    "ESTALE": "the network drive lost the file",
+    "EMFILE": "too many files are open",
+    "ENFILE": "too many files are open",
+}
+"""Where the code of the operating system says better than the kind what happened."""
+
 _CODE_HINTS: Final = {
+    "EDQUOT": "your quota is used up: free some space or ask for more, then try again; nothing was stored",
+    "EFBIG": "raise the limit (ulimit -f), or put the lake on a file system without one (FAT has 4 GiB a file)",
+    "EROFS": "mount it for writing, or copy the lake to another place",
+    "EIO": "look into the log of the system (dmesg) and at the disk or the network drive",
+    "ESTALE": "look at the network drive; mount it again if it stays",
+    "EMFILE": "raise the limit (ulimit -n), or use fewer threads and lakes at once",
+    "ENFILE": "close other programs, or raise the limit of the system (fs.file-max)",
     "ExpiredToken": "the session is over: log in again (aws sso login), or set new keys with their AWS_SESSION_TOKEN",
     "TokenRefreshRequired": "the session is over: log in again (aws sso login), or set new keys with their token",
     "RequestTimeTooSkewed": "set the clock of this computer: it differs from that of the store by minutes",
 }
-"""Where the code of the store says better than the kind what to do."""
+"""Where the code of the store, or of the operating system, says better than the kind what to do."""
 
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 _CLASS = re.compile(r"<(?:StorageClass|AccessTier)>([A-Z_]{1,40})<")
@@ -298,12 +316,12 @@ def translate(exc: BaseException, action: str, key: str, store: Store) -> Lakefo
         if isinstance(inner, StorageError) and inner.kind == "unauthenticated":
             return inner  # raised by a credential provider, passed through vendor code
     kind, origin = _kind_of(exc)
-    what = _WHAT[kind] + (f" ({origin})" if origin else "")
+    what = _CODE_WHAT.get(origin, _WHAT[kind]) + (f" ({origin})" if origin else "")
     message = f"could not {action} {key!r} in {store.uri}: {what}"
     hint = _HINTS.get(kind)
     if kind in ("permission-denied", "unauthenticated"):
         hint = _CLOUD_HINTS.get(store.scheme, "check who owns the folder and its permissions")
-        hint = next((better for code, better in _CODE_HINTS.items() if code in origin), hint)
+    hint = next((better for code, better in _CODE_HINTS.items() if code in origin), hint)
     facts = {"key": key, "uri": store.uri}
     if kind == "object-not-found":
         return NotFoundError(message, kind=kind, hint=hint, **facts)
