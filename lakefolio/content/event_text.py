@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pyarrow as pa
@@ -28,7 +28,8 @@ _COLUMNS: Final = tuple(name for name in MANIFESTS_SCHEMA.names if name != "cont
 _FOUND: Final = ("entry_id", "version")
 _MOST_BYTES: Final = 64 << 20
 _MOST_TOGETHER_BYTES: Final = 1 << 30
-"""A text that compresses well is small in a lake and large in memory, so texts have a limit, alone and together."""
+"""A text that compresses well is small in a lake and large when read, so texts have a limit, alone and together."""
+_PART_BYTES: Final = 16 << 20
 
 
 def compressed(text: bytes) -> bytes:
@@ -101,30 +102,36 @@ def text_of(entry: Entry, blobs: Blobs) -> bytes:
     return text
 
 
-def whole(rows: pa.Table, journal: JournalParts, blobs: Blobs) -> pa.Table:
-    """Return ``event_rows`` with the whole text in ``metadata``, read from blobs where it lies there.
+def whole(rows: pa.Table, journal: JournalParts, blobs: Blobs) -> pa.RecordBatchReader:
+    """Return ``event_rows`` with the whole text in ``metadata``, read from its blob as the rows are.
+
+    Memory: the texts of a few rows are held at once, of 16 MiB together or one of them alone.
 
     Raises:
-        InvalidInputError: kind ``too-many-events``, if these take more than 1 GiB together.
-        IntegrityError: As :func:`text_of` does.
+        InvalidInputError: kind ``too-many-events``, if the texts take more than 1 GiB together.
+        IntegrityError: As :func:`text_of` does, from this or from the reader.
     """
-    large = pc.equal(rows.column("storage"), "blob").to_pylist()
-    if not any(large):
-        return rows
-    ids = rows.column("event_id").to_pylist()
-    entries = blob_entries(journal, [one for one, is_large in zip(ids, large, strict=True) if is_large])
-    texts = rows.column("metadata").to_pylist()
-    found = {n: entries[ids[n]] for n, is_large in enumerate(large) if is_large and ids[n] in entries}
-    size_bytes = sum(max(entry.size_bytes or 0, 0) for entry in found.values())
+    entries = blob_entries(journal, rows.column("event_id").to_pylist())
+    size_bytes = sum(max(entry.size_bytes or 0, 0) for entry in entries.values())
     if size_bytes > _MOST_TOGETHER_BYTES:
         raise InvalidInputError(
-            f"the {len(found)} large events take {size_bytes:,} bytes together, more than {_MOST_TOGETHER_BYTES:,}",
+            f"the {len(entries)} large events take {size_bytes:,} bytes together, more than {_MOST_TOGETHER_BYTES:,}",
             kind="too-many-events",
             hint="ask for one of them by its id: lake.get_event(event_id)",
         )
-    for number, entry in found.items():
-        texts[number] = text_of(entry, blobs).decode()
-    return rows.set_column(rows.schema.get_field_index("metadata"), rows.schema.field("metadata"), [pa.array(texts)])
+    return pa.RecordBatchReader.from_batches(rows.schema, _whole_parts(rows, entries, blobs))
+
+
+def _whole_parts(rows: pa.Table, entries: Mapping[str, Entry], blobs: Blobs) -> Iterator[pa.RecordBatch]:
+    at, start, texts, size_bytes = rows.schema.get_field_index("metadata"), 0, list[str | None](), 0
+    for number, event_id in enumerate(rows.column("event_id").to_pylist()):
+        entry = entries.get(event_id)
+        texts.append(rows.column(at)[number].as_py() if entry is None else text_of(entry, blobs).decode())
+        size_bytes += 0 if entry is None else entry.size_bytes or 0
+        if size_bytes >= _PART_BYTES or number + 1 == rows.num_rows:
+            part = rows.slice(start, len(texts)).set_column(at, rows.schema.field(at), [pa.array(texts, pa.string())])
+            start, texts, size_bytes = number + 1, [], 0
+            yield from part.combine_chunks().to_batches()
 
 
 class JournalParts(Protocol):

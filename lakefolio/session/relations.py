@@ -162,7 +162,7 @@ class LakeTables(Mapping[str, Rows]):
             large = journal.logs[name].matching(version, ("storage", "blob"))
             if large.num_rows:
                 others = scan.rows.filter(pc.not_equal(scan.rows.column("storage"), "blob"))
-                rows = pa.concat_tables([others, whole(large, self._state.parts, self._blobs)])
+                rows = pa.concat_tables([others, kept(whole(large, self._state.parts, self._blobs))])
                 scan = replace(scan, rows=rows, holds="storage <> 'blob'")
         return scan if paths else scan.rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -12,6 +13,7 @@ from inside import session_of
 
 import lakefolio as lf
 from lakefolio.content import event_text
+from lakefolio.views import kept_rows
 
 MOST = 64 << 20
 
@@ -62,3 +64,36 @@ def test_all_texts_together_are_bounded(tmp_path: Path, monkeypatch: pytest.Monk
         lake.sql(question)
     assert caught.value.kind == "too-many-events"
     assert lake.get_event(ids[0]).metadata == {"x": "0" * 200_000}
+
+
+def test_texts_wait_in_a_file_while_sql_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each state of a lake that was asked held them in memory, up to 1 GiB."""
+    lake = lf.open(tmp_path / "lake")
+    for number in range(20):
+        lake.log_event("m", metadata={"x": str(number % 10) * 300_000})
+    monkeypatch.setattr(event_text, "_PART_BYTES", 600_000)
+    monkeypatch.setattr(kept_rows, "_MOST_BYTES", 600_000)
+    read, before, most = event_text.text_of, pa.total_allocated_bytes(), [0, 0]
+
+    def counted(*args: Any) -> bytes:
+        most[:] = most[0] + 1, max(most[1], pa.total_allocated_bytes() - before)
+        return read(*args)
+
+    monkeypatch.setattr(event_text, "text_of", counted)
+    question = "select count(*), min(length(metadata ->> 'x')), count(distinct metadata ->> 'x') from events"
+    assert lake.sql(question).fetchone() == (20, 300_000, 10)
+    assert lake.sql("select count(*) from events where contains(metadata::varchar, '777')").fetchone() == (2,)
+    assert most[0] == 20
+    assert most[1] < 3_000_000, "6 MB of texts were read"
+    assert pa.total_allocated_bytes() - before < 1_000_000
+
+
+def test_a_damaged_text_is_told_of_by_sql(tmp_path: Path) -> None:
+    lake = lf.open(tmp_path / "lake")
+    lake.log_event("m", metadata={"x": "y" * 100_000})
+    lake.sql("select count(*) from events").fetchall()
+    (blob,) = (one for one in (tmp_path / "lake" / "blobs").rglob("*") if one.is_file())
+    blob.chmod(0o644)
+    blob.write_bytes(b"damaged")
+    with pytest.raises(lf.IntegrityError):
+        lf.open(tmp_path / "lake").sql("select metadata from events").fetchall()

@@ -56,7 +56,7 @@ def test_sql_over_events_holds_those_alone_whose_texts_lie_in_blobs(lake: lf.Lak
 
 def test_counting_events_reads_no_text(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    monkeypatch.setattr(relations, "whole", lambda rows, *_: (asked.append(rows.num_rows), rows)[1])
+    monkeypatch.setattr(relations, "whole", lambda rows, *_: (asked.append(rows.num_rows), rows.to_reader())[1])
     stats = lake.event_stats()
     assert (stats.event_count, stats.blob_count, asked) == (152, 2, [])
     assert 2 * 200_000 < stats.text_bytes < 2 * 200_000 + 152 * 20
