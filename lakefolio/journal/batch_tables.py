@@ -86,12 +86,12 @@ class LogTable:
             finally:
                 self._busy.release()
 
-    def matching(self, version: int, where: tuple[str, str]) -> pa.Table:
-        """Return the rows that have a text in a column, in no order, including rows whose batch does not count.
+    def matching(self, version: int, *where: tuple[str, str]) -> pa.Table:
+        """Return the rows that have a text in each of some columns, in no order; their batch need not count.
 
         Args:
             version: The lake version that is asked for; no request if it was asked for before.
-            where: The column and the text.
+            *where: Columns, and the text that each must have.
         """
         return self._of_files(version, lambda files: self._rows.matching(files, where))
 

@@ -209,10 +209,10 @@ class Journal:
                     return True
         return False
 
-    def points_of(self, run_id: str, version: int) -> pa.Table:
-        """Return the metric points of a run that count at a version, in the order they were logged.
+    def points_of(self, run_id: str, version: int, name: str | None = None) -> pa.Table:
+        """Return the points of a run, or of one of its metrics, that count at a version, in the order they were logged.
 
-        Read are the part of the journal from the run's first row to its last, and the row groups that may hold its
+        Read are the part of the journal from the run's first row to its last, and the row groups that may hold these
         points.
         """
         import pyarrow.compute as pc
@@ -223,7 +223,8 @@ class Journal:
             told = pc.and_(told, pc.less_equal(rows.column("version"), version))
             batches += rows.column("entry_id").filter(pc.fill_null(told, False)).drop_null().chunks
         ids = pa.concat_arrays(batches).unique()
-        found = self.logs["metric_rows"].matching(version, ("run_id", run_id))
+        of_metric = [] if name is None else [("name", name)]
+        found = self.logs["metric_rows"].matching(version, ("run_id", run_id), *of_metric)
         found = found.append_column("batch", pc.index_in(found.column("batch_id"), value_set=ids))
         found = found.filter(pc.is_valid(found.column("batch")))
         return found.sort_by([("batch", "ascending"), ("ordinal", "ascending")])

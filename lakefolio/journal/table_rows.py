@@ -87,25 +87,25 @@ class TableRows:
                 if (found := rows.filter(mask)).num_rows:
                     yield found
 
-    def matching(self, files: Sequence[DataFile], where: tuple[str, str]) -> pa.Table:
-        """Return the rows of files that have a text in a column, in no order.
+    def matching(self, files: Sequence[DataFile], where: Sequence[tuple[str, str]]) -> pa.Table:
+        """Return the rows of files that have a text in a column, or one in each of some, in no order.
 
-        Of a large file only the row groups whose bounds admit the text are read, and nothing of files that the log says
-        hold no such run.
+        Of a large file only the row groups whose bounds admit the texts are read, and nothing of files that the log
+        says hold no such run.
 
         Raises:
             IntegrityError: If a data file is missing or damaged.
         """
-        import pyarrow.compute as pc
-
-        name, text = where
-        if name == "run_id":
-            files = [file for file in files if file.runs is None or file.runs[0] <= text <= file.runs[1]]
+        if (run_id := dict(where).get("run_id")) is not None:
+            files = [file for file in files if file.runs is None or file.runs[0] <= run_id <= file.runs[1]]
         names, large = self._table.schema.names, [file for file in files if _is_large(file)]
         small = self._small([file for file in files if not _is_large(file)])
-        parts = chain(small, *(self._of_large(file, names, -1, None, where=where) for file in large))
-        found = (rows.filter(pc.equal(rows.column(name), text)) for rows in parts)
-        return pa.concat_tables([no_rows(self._table.schema), *found])
+        parts: Iterator[pa.Table] = chain(
+            small, *(self._of_large(file, names, -1, None, where=where) for file in large)
+        )
+        for name, text in where:
+            parts = map(partial(_having, name, text), parts)
+        return pa.concat_tables([no_rows(self._table.schema), *parts])
 
     def _of_many(self, files: Sequence[DataFile], names: Sequence[str]) -> pa.Table:
         small = self._small([file for file in files if not _is_large(file)])
@@ -124,7 +124,7 @@ class TableRows:
         upto: int | None,
         *,
         newest_first: bool = False,
-        where: tuple[str, str] | None = None,
+        where: Sequence[tuple[str, str]] = (),
     ) -> Iterator[pa.Table]:
         import pyarrow.parquet as pq
 
@@ -137,8 +137,8 @@ class TableRows:
                 numbers = range(opened.metadata.num_row_groups)
                 for number in reversed(numbers) if newest_first else numbers:
                     versions = _bounds(opened, number, "version")
-                    texts = None if where is None else _bounds(opened, number, where[0])
-                    admits = where is None or texts is None or texts[0] <= where[1] <= texts[1]
+                    bounds = ((_bounds(opened, number, name), text) for name, text in where)
+                    admits = all(texts is None or texts[0] <= text <= texts[1] for texts, text in bounds)
                     if admits and (versions is None or _meet(versions, after, upto)):
                         yield fitted(opened.read_row_group(number, columns=known, use_threads=False), schema)
         except (pa.ArrowException, KeyError, ValueError, OSError) as exc:
@@ -166,6 +166,12 @@ class TableRows:
         key = self._table.objects.key_of(file)
         prove: Callable[[str], str] = partial(self._table.seals.of, file.path)
         return Immutable(key, file.size_bytes, file.seal, prove, partial(self._table.objects.damaged, key))
+
+
+def _having(name: str, text: str, rows: pa.Table) -> pa.Table:
+    import pyarrow.compute as pc
+
+    return rows.filter(pc.equal(rows.column(name), text))
 
 
 def _bounds(opened: Any, group: int, column: str) -> tuple[Any, Any] | None:

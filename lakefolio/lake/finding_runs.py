@@ -177,13 +177,10 @@ def metric_history(lake: Lake, /, run_id: str, name: str | None = None) -> pa.Ta
         NotFoundError: kind ``run-not-found``; the hint names the nearest.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     run_id = lake.get_run(run_id).run_id  # what this process logged is committed by that
     session = lake._session
-    found = session.journal.points_of(run_id, session.committed().version)
-    if name is not None:
-        found = found.filter(pc.equal(found.column("name"), name))
+    found = session.journal.points_of(run_id, session.committed().version, name)
     found = found.select(["name", "step", "value", "logged_at"])
     return found.cast(pa.schema([one.with_nullable(True) for one in found.schema])).combine_chunks()
 
