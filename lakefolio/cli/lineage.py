@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,12 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["lineage"]
 
+_SHOWN: Final = 500
+
 
 @command(example="lakefolio lineage experiments/clf:scores --upstream", light=True)
 @click.argument("ref", shell_complete=items)
 @click.option("--upstream", is_flag=True, help="Only its inputs.")
 @click.option("--downstream", is_flag=True, help="Only its dependents.")
 @click.option("--depth", type=click.IntRange(1), metavar="N", help="Number of steps; all by default.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"Show the N nearest nodes each way: {_SHOWN} by default, all in JSON and openlineage.",
+)
 @click.option(
     "--format",
     "form",
@@ -38,6 +46,7 @@ def lineage(
     upstream: bool,
     downstream: bool,
     depth: int | None,
+    limit: int | None,
     form: str,
     target: Path | None,
     force: bool,
@@ -47,8 +56,10 @@ def lineage(
     REF is FOLIO:NAME[@VERSION-OR-SNAPSHOT].
     """
     lake = app.open()
-    graph = _part(lake.lineage(ref), upstream, downstream, depth)
     output = app.output
+    if limit is None and form != "openlineage" and not output.as_json:
+        limit = _SHOWN
+    graph = _part(lake.lineage(ref, depth=depth, limit=limit), upstream, downstream)
     if form == "html":
         text = graph.to_html()
     elif form == "mermaid":
@@ -59,6 +70,8 @@ def lineage(
         text = output.json(graph)
     else:
         text = graph.tree()
+    if not graph.complete and (form != "tree" or target is not None):
+        output.note(f"these are the {len(graph.nodes):,} nearest nodes; --limit N takes in more")
     if target is None:
         output.print(text.rstrip("\n"))
         return
@@ -66,16 +79,7 @@ def lineage(
     output.emit({"path": str(target), "nodes": len(graph.nodes), "edges": len(graph.edges)}, f"wrote {target}")
 
 
-def _part(found: Lineage, upstream: bool, downstream: bool, depth: int | None) -> Graph:
+def _part(found: Lineage, upstream: bool, downstream: bool) -> Graph:
     if upstream == downstream:
-        if depth is None:
-            return found
-        return _both(found.upstream(depth), found.downstream(depth))
-    return found.upstream(depth) if upstream else found.downstream(depth)
-
-
-def _both(up: Graph, down: Graph) -> Graph:
-    from lakefolio.lineage.graph import Graph
-
-    nodes = {node.key: node for node in (*up.nodes, *down.nodes)}
-    return Graph(nodes, list(dict.fromkeys([*up.edges, *down.edges])), up.roots, "both", up.run_names)
+        return found
+    return found.upstream() if upstream else found.downstream()

@@ -99,7 +99,7 @@ def _folio(app: App, lake: Lake, name: str) -> None:
 def _known(lake: Lake, ref: str) -> dict[str, Any]:
     """Return everything known about an item."""
     entry = lake.item(ref)
-    lineage = lake.lineage(ref)
+    lineage = lake.lineage(ref, depth=1)
     events = lake.history(f"{entry.folio}:{entry.item}")
     made = next((one for one in events if one.version == entry.version and one.op == "put"), events[0])
     return {

@@ -53,8 +53,8 @@ def provenance(folio: Folio, /, name: str, *, at: At = None) -> Provenance:
     return provenance_of(folio._core.reading.steady(), entry)
 
 
-def lineage(folio: Folio, /, name: str) -> Lineage:
+def lineage(folio: Folio, /, name: str, *, depth: int | None = None, limit: int | None = None) -> Lineage:
     """Return the lineage of an item; see ``Lake.lineage``."""
     from lakefolio.session.history_queries import lineage_of
 
-    return lineage_of(*folio._core.find(name))
+    return lineage_of(*folio._core.find(name), depth, limit)

@@ -141,18 +141,23 @@ def folio_totals(lake: Lake) -> dict[str, Total]:
     return lake._session.committed().totals()
 
 
-def lineage(lake: Lake, /, ref: str) -> Lineage:
+def lineage(lake: Lake, /, ref: str, *, depth: int | None = None, limit: int | None = None) -> Lineage:
     """Return the lineage of an item's entry, a graph of exact versions.
 
     ``.upstream()`` and ``.downstream()`` walk it, nearest nodes first; ``.to_mermaid()``, ``.to_html()`` and
-    ``.to_openlineage()`` draw and export it.
+    ``.to_openlineage()`` draw and export it. Time and memory follow what is returned: all of it, by default.
+
+    Args:
+        ref: The item: ``folio:name[@version]``.
+        depth: How many steps to go each way at most.
+        limit: How many nodes to return each way at most, the nearest. ``complete`` says whether these are all.
 
     Raises:
         NotFoundError: If there is no such item.
     """
     from lakefolio.session.history_queries import lineage_of
 
-    return lineage_of(lake._session, _entry(lake, ref))
+    return lineage_of(lake._session, _entry(lake, ref), depth, limit)
 
 
 def impact(lake: Lake, /, ref: str, column: str | None = None) -> Impact:

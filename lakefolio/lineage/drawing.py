@@ -212,6 +212,7 @@ def html_page(graph: Graph, title: str | None = None) -> str:
     heading = escape(visible(title or "Lineage of " + ", ".join(root.ref for root in graph.roots)))
     left_out = len(graph.nodes) - DRAWN_NODES
     note = f" Drawn are the {DRAWN_NODES} nearest; {left_out:,} are left out." if left_out > 0 else ""
+    note += "" if graph.complete else " There are more nodes; a higher limit takes them in."
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'

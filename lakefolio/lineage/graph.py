@@ -55,6 +55,7 @@ class Graph(AsText):
         roots: The nodes the walk began at.
         direction: Which way it went.
         run_names: The names of runs that have one, by id.
+        complete: Whether these are all; False if a limit left some out.
     """
 
     def __init__(
@@ -64,8 +65,11 @@ class Graph(AsText):
         roots: list[Node],
         direction: Direction,
         run_names: Mapping[str, str] | None = None,
+        *,
+        complete: bool = True,
     ) -> None:
         self._nodes = nodes
+        self.complete = complete
         self.run_names = dict(run_names or {})
         self.nodes = list(nodes.values())
         self.edges = edges
@@ -129,8 +133,11 @@ class Graph(AsText):
                 elif not children.get(root.key):
                     lines.append(f"  {title} nothing")
                 if not self._branches(root.key, children, lines, limit):
-                    lines.append(f"… {len(self.nodes):,} nodes in all")
+                    more = "" if self.complete else "more than "
+                    lines.append(f"… {more}{len(self.nodes):,} nodes in all")
                     return "\n".join(lines)
+        if not self.complete:
+            lines.append(f"… these are the {len(self.nodes):,} nearest nodes; a higher limit shows more")
         return "\n".join(lines)
 
     def _branches(
@@ -166,6 +173,7 @@ class Graph(AsText):
         """The graph as JSON-able values: ``roots``, ``nodes`` and ``edges`` (by ref)."""
         return {
             "direction": self.direction,
+            "complete": self.complete,
             "roots": [root.ref for root in self.roots],
             "nodes": [node.to_dict() for node in self.nodes],
             "edges": [
@@ -222,6 +230,10 @@ class Lineage(Graph):
         manifests: pa.Table,
         roots: Iterable[str],
         run_names: Mapping[str, str] | None = None,
+        *,
+        depth: int | None = None,
+        limit: int | None = None,
+        cut: bool = False,
     ) -> None:
         """Walk both ways from the roots.
 
@@ -230,14 +242,18 @@ class Lineage(Graph):
             manifests: The rows of ``manifests``, in which the entries are looked up.
             roots: The ids of the entries to begin at.
             run_names: The names of runs, by id.
+            depth: How many steps to go each way at most.
+            limit: How many nodes to keep each way at most, the nearest.
+            cut: Whether there are more edges than those given.
         """
         self._links = _Links(edges)
-        self._manifests = manifests
+        self._limit = limit
         self._root_keys: list[NodeId] = [("entry", root) for root in roots]
-        reached, found = self._links.walk(self._root_keys, "both", None)
+        reached, found, left_out = self._links.walk(self._root_keys, "both", depth, limit)
         nodes = _look_up(reached, manifests, self._links, found, run_names or {})
         links = [self._links.edge(number) for number in found]
-        super().__init__(nodes, links, [nodes[key] for key in self._root_keys], "both", run_names)
+        roots_found = [nodes[key] for key in self._root_keys]
+        super().__init__(nodes, links, roots_found, "both", run_names, complete=not (cut or left_out))
 
     def upstream(self, depth: int | None = None) -> Graph:
         """Return the direct and indirect inputs of the roots.
@@ -256,9 +272,10 @@ class Lineage(Graph):
         return self._part("downstream", depth)
 
     def _part(self, direction: Direction, depth: int | None) -> Graph:
-        reached, found = self._links.walk(self._root_keys, direction, depth)
-        nodes = {key: self._nodes[key] for key in reached}
-        return Graph(nodes, [self._links.edge(number) for number in found], self.roots, direction, self.run_names)
+        reached, found, _ = self._links.walk(self._root_keys, direction, depth, self._limit)
+        nodes = {key: self._nodes[key] for key in reached if key in self._nodes}
+        links = [edge for edge in map(self._links.edge, found) if edge.output in nodes and edge.input in nodes]
+        return Graph(nodes, links, self.roots, direction, self.run_names, complete=self.complete)
 
 
 class _Links:
@@ -284,10 +301,20 @@ class _Links:
     def edge(self, number: int) -> Edge:
         return Edge(self.outputs[number], self.inputs[number], self._runs[number], self._roles[number])
 
-    def walk(self, roots: list[NodeId], direction: Direction, depth: int | None) -> tuple[list[NodeId], list[int]]:
-        """Return the nodes reached, by distance, and the positions of the edges taken, in order."""
+    def walk(
+        self, roots: list[NodeId], direction: Direction, depth: int | None, limit: int | None = None
+    ) -> tuple[list[NodeId], list[int], bool]:
+        """Return the nodes reached, by distance, the positions of the edges taken, in order, and if any were left out.
+
+        Args:
+            roots: Where to begin.
+            direction: Which way to go.
+            depth: How many steps to go at most.
+            limit: How many nodes to reach each way at most, beside the roots.
+        """
         reached: dict[NodeId, int] = dict.fromkeys(roots, 0)
         taken: set[int] = set()
+        left_out = False
         for way, numbers, ends in (
             ("upstream", self._by_output, self.inputs),
             ("downstream", self._by_input, self.outputs),
@@ -301,13 +328,16 @@ class _Links:
                 if depth is not None and distance >= depth:
                     continue
                 for number in numbers.get(key, ()):
-                    taken.add(number)
                     end = ends[number]
+                    if end not in seen and limit is not None and len(seen) >= limit + len(roots):
+                        left_out = True
+                        continue
+                    taken.add(number)
                     if end not in seen:
                         seen.add(end)
                         reached[end] = min(reached.get(end, distance + 1), distance + 1)
                         queue.append((end, distance + 1))
-        return sorted(reached, key=reached.__getitem__), sorted(taken)
+        return sorted(reached, key=reached.__getitem__), sorted(taken), left_out
 
 
 def _look_up(

@@ -44,8 +44,22 @@ class BaseState(Journaled, Protocol):
         """Return the first and the last version that changed a folio or its metadata, or None."""
         ...
 
-    def edges(self, nodes: Collection[tuple[str, str]], *, by_input: bool = False) -> pa.Table:
-        """Return the rows of the read model ``lineage`` whose output, or input, is one of some nodes, in order."""
+    def edges(
+        self, nodes: Collection[tuple[str, str]], *, by_input: bool = False, limit: int | None = None
+    ) -> pa.Table:
+        """Return the rows of the read model ``lineage`` whose output, or input, is one of some nodes, in order.
+
+        With ``limit`` no more is read once there are more rows than these.
+        """
+        ...
+
+    def all_edges(
+        self, nodes: Collection[tuple[str, str]], seen: Collection[tuple[str, str]], *, by_input: bool = False
+    ) -> tuple[pa.Table, list[tuple[str, str]]]:
+        """Return the rows on all ways upstream from some nodes, or downstream, and the nodes that they lead to.
+
+        The cost follows the rows returned, not the steps. The ways end at nodes that were ``seen`` before.
+        """
         ...
 
     def heads_among(self, names: Collection[tuple[str, str]]) -> pa.Table:

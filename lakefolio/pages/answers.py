@@ -283,7 +283,7 @@ class Answers:
     def around(self, lake: Lake, asked: Mapping[str, str]) -> object:
         """Return what an item was made of, by which code, what was made of it, and its history."""
         entry = lake.item(_given(asked, "ref"))
-        lineage = lake.lineage(entry.ref)
+        lineage = lake.lineage(entry.ref, depth=1)
         events = lake.history(f"{entry.folio}:{entry.item}")
         origin = lake.folio(entry.folio).why(entry.ref)
         return plain(

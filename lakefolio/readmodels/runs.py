@@ -23,12 +23,14 @@ from lakefolio.readmodels.keys import Key, Rows
 from lakefolio.readmodels.model import Model
 from lakefolio.readmodels.run_file import Footer, Ranges, RunFile, damaged, read_footer, read_group
 
-__all__ = ["ModelRuns", "Run"]
+__all__ = ["ModelRuns", "Run", "up_to"]
 
 _WHOLE_BYTES: Final = 128 << 10
 """A file up to this size is read at once: that is one request instead of two."""
 
 _AT_ONCE_BYTES: Final = 4 << 20
+_FEW_KEYS: Final = 8
+"""So many keys are each looked for in a row group: quicker than to compare all of its rows, a tenth for one key."""
 _FOOTER_WEIGHT: Final = 4
 """The memory of a decoded footer beside its bytes."""
 
@@ -151,10 +153,7 @@ class ModelRuns:
 
     def _settled(self, rows: pa.Table, upto: int | None) -> pa.Table:
         """Return rows of several runs, without those later than a version, sorted and settled."""
-        if upto is not None:
-            import pyarrow.compute as pc
-
-            rows = rows.filter(pc.less_equal(rows.column("version"), upto))
+        rows = up_to(rows, upto)
         if len(self.runs) == 1:
             return rows
         from lakefolio.readmodels.merge import settled, sorted_rows
@@ -166,27 +165,33 @@ class ModelRuns:
         files = (file for run in self.runs for file in run.files_between(prefix, prefix))
         return sum(len(self._footer(file).groups_between(prefix, prefix)) for file in files)
 
-    def rows_of(self, keys: Collection[Key], upto: int | None = None) -> pa.Table:
+    def rows_of(self, keys: Collection[Key], upto: int | None = None, limit: int | None = None) -> pa.Table:
         """Return the rows of many keys, sorted and settled; each row group that may hold some is read once.
 
         Args:
             keys: Values of the whole key or, all as long, of its first columns; all text.
             upto: See :meth:`rows`.
+            limit: Read no further row group once there are more rows than these: so many or more tell that it was cut.
         """
         wanted = sorted(set(keys))
         names = self.model.key[: len(wanted[0])] if wanted else ()
         parts = []
-        for run in self.runs:
-            if upto is None or run.after < upto:
-                for file in run.files:
-                    for number, some in sorted(self._groups_with(file, wanted).items()):
-                        if (found := _with_keys(self.group(file, number), names, some)).num_rows:
-                            parts.append(found)
+        count = 0
+        for file in (file for run in self.runs if upto is None or run.after < upto for file in run.files):
+            for number, some in sorted(self.groups_with(file, wanted).items()):
+                found = up_to(_with_keys(self.group(file, number), names, some), upto)
+                if found.num_rows:
+                    parts.append(found)
+                    count += found.num_rows
+                if limit is not None and count > limit:
+                    break
+            if limit is not None and count > limit:
+                break
         if not parts:
             return self.model.nothing
-        return self._settled(pa.concat_tables(parts).combine_chunks(), upto)
+        return self._settled(pa.concat_tables(parts).combine_chunks(), None)
 
-    def _groups_with(self, file: RunFile, keys: Sequence[Key]) -> dict[int, list[Key]]:
+    def groups_with(self, file: RunFile, keys: Sequence[Key]) -> dict[int, list[Key]]:
         """Return the numbers of the row groups of a file that may hold some of sorted keys, each with these."""
         width = len(keys[0]) if keys else 0
         some = keys[bisect_left(keys, file.first[:width]) : bisect_right(keys, file.last[:width])]
@@ -243,6 +248,11 @@ class ModelRuns:
         """Yield the files of a run with what their footers say."""
         for file in run.files:
             yield file, self._footer(file)
+
+    def bounds(self, file: RunFile, number: int) -> tuple[Key, Key]:
+        """Return the order columns of the first and of the last row of a row group."""
+        group = self._footer(file).groups[number]
+        return group.first, group.last
 
     def group(self, file: RunFile, number: int) -> pa.Table:
         """Return the rows of one row group."""
@@ -331,8 +341,21 @@ class ModelRuns:
         return (self.model.name, file.path, number, None if names is None else tuple(names))
 
 
+def up_to(rows: pa.Table, version: int | None) -> pa.Table:
+    """Return the rows up to a journal version."""
+    if version is None:
+        return rows
+    import pyarrow.compute as pc
+
+    return rows.filter(pc.less_equal(rows.column("version"), version))
+
+
 def _with_keys(rows: pa.Table, names: Sequence[str], keys: Sequence[Key]) -> pa.Table:
-    """Return the rows whose key is one of some."""
+    """Return the rows, which are in order, whose key is one of some; a copy that does not hold the others in memory."""
+    if len(keys) <= _FEW_KEYS:
+        view = Rows(rows, names)
+        spans = [range(bisect_left(view, key), bisect_right(view, key)) for key in keys]
+        return rows.take(pa.array([at for span in spans for at in span], pa.int64()))
     import pyarrow.compute as pc
 
     for at, name in enumerate(names):

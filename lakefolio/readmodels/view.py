@@ -391,10 +391,22 @@ class Folded:
         rows = self._rows_of(ENTRIES, names)
         return rows.filter(pc.invert(rows.column(REMOVED)))
 
-    def edges(self, nodes: Collection[tuple[str, str]], *, by_input: bool = False) -> pa.Table:
+    def edges(
+        self, nodes: Collection[tuple[str, str]], *, by_input: bool = False, limit: int | None = None
+    ) -> pa.Table:
         """See BaseState."""
-        rows = self._rows_of(USES if by_input else LINEAGE, nodes)
+        rows = self._rows_of(USES if by_input else LINEAGE, nodes, limit)
         return rows.select(LINEAGE.schema.names).sort_by([(name, "ascending") for name in LINEAGE.position])
+
+    def all_edges(
+        self, nodes: Collection[tuple[str, str]], seen: Collection[tuple[str, str]], *, by_input: bool = False
+    ) -> tuple[pa.Table, list[tuple[str, str]]]:
+        """See BaseState."""
+        from lakefolio.readmodels.reach import reached  # what lists and completes walks nothing
+
+        model = USES if by_input else LINEAGE
+        rows, new = self._ask(model, lambda runs: reached(runs, nodes, seen, self._bound(runs)))
+        return rows.select(LINEAGE.schema.names), new
 
     def known(self, folio: str, item: str) -> bool:
         """See State."""
@@ -454,8 +466,8 @@ class Folded:
     ) -> pa.Table:
         return self._ask(model, lambda runs: runs.rows(prefix, self._bound(runs) if upto is None else upto, columns))
 
-    def _rows_of(self, model: Model, keys: Collection[Key]) -> pa.Table:
-        return self._ask(model, lambda runs: runs.rows_of(keys, self._bound(runs)))
+    def _rows_of(self, model: Model, keys: Collection[Key], limit: int | None = None) -> pa.Table:
+        return self._ask(model, lambda runs: runs.rows_of(keys, self._bound(runs), limit))
 
     def _bound(self, runs: ModelRuns) -> int | None:
         """Return the version up to which rows of a model count, None if it has no later ones."""

@@ -26,9 +26,9 @@ from lakefolio.model.item_versions import aliases_of
 from lakefolio.model.resolve import At, item_not_found
 from lakefolio.model.version_policy import policy_of
 from lakefolio.readmodels.anew import edges_of
-from lakefolio.readmodels.fold import source_of
 from lakefolio.readmodels.models import LINEAGE
 from lakefolio.session.batches import pending_view
+from lakefolio.session.edges import Edges, ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -134,20 +134,28 @@ def _live(session: Session, version: int, folio: str | None) -> int:
     return found
 
 
-def lineage_of(session: Session, entry: Entry) -> Lineage:
-    """Return the lineage of an entry; of a large lake only its edges are read."""
+def lineage_of(session: Session, entry: Entry, depth: int | None = None, limit: int | None = None) -> Lineage:
+    """Return the lineage of an entry; of a large lake only its edges are read.
+
+    Args:
+        session: The session.
+        entry: The entry.
+        depth: How many steps to go each way at most.
+        limit: How many nodes to return each way at most, the nearest.
+    """
     state = session.committed()
     since = edges_of(_since(session, state), state.base)
-    root: NodeId = ("entry", entry.entry_id)
-    upward = _walk(state, since, [root], by_input=False)
-    found = pa.concat_tables([*upward, *_walk(state, since, [root], by_input=True)])
-    edges = _once(found)
+    roots: list[NodeId] = [("entry", entry.entry_id)]
+    ways = [Edges(state, since, by_input=by_input).nearest(roots, depth, limit) for by_input in (False, True)]
+    edges = _once(pa.concat_tables([found for found, _ in ways]))
     names = {(entry.folio, entry.item)}
     for end in ("output", "input"):
         ends = edges.filter(pc.fill_null(pc.equal(edges.column(f"{end}_kind"), "entry"), False))
         names |= set(zip(*_lists(ends, f"{end}_folio", f"{end}_item"), strict=True))
     puts = _joined([state.puts_of([name for name in names if None not in name]), _since(session, state)])
-    return Lineage(edges, puts, [entry.entry_id], _names_of_runs(state, _runs_in(edges)))
+    names_of_runs = _names_of_runs(state, _runs_in(edges))
+    cut = any(cut for _, cut in ways)
+    return Lineage(edges, puts, [entry.entry_id], names_of_runs, depth=depth, limit=limit, cut=cut)
 
 
 def _runs_in(edges: pa.Table) -> set[str | None]:
@@ -184,29 +192,6 @@ def _since(session: Session, state: State) -> pa.Table:
     return _joined([state.rows.table(), rows_of(MANIFESTS_SCHEMA, pending)]) if pending else state.rows.table()
 
 
-def _walk(state: State, since: pa.Table, roots: Iterable[NodeId], *, by_input: bool) -> list[pa.Table]:
-    """Return the edges on all ways from some nodes, step by step."""
-    there = "output" if by_input else "input"
-    seen, frontier = set(roots), set(roots)
-    found = []
-    while frontier:
-        edges = _edges_at(state, since, frontier, by_input=by_input)
-        found.append(edges)
-        frontier = (
-            set(zip(edges.column(f"{there}_kind").to_pylist(), _ids(edges, there).to_pylist(), strict=True)) - seen
-        )
-        frontier = {one for one in frontier if None not in one}
-        seen |= frontier
-    return found
-
-
-def _edges_at(state: State, since: pa.Table, nodes: Collection[NodeId], *, by_input: bool = False) -> pa.Table:
-    """Return the edges that some nodes lie at one end of."""
-    ids = pa.array([one for _, one in nodes], pa.string())
-    near = since.filter(pc.fill_null(pc.is_in(_ids(since, "input" if by_input else "output"), value_set=ids), False))
-    return near if state.base is None else pa.concat_tables([state.base.edges(nodes, by_input=by_input), near])
-
-
 def impact_of(session: Session, folio: str, item: str, column: str | None = None) -> Impact:
     """Return the live items that an item reaches downstream, whichever of its entries they were made of.
 
@@ -233,9 +218,9 @@ def impact_of(session: Session, folio: str, item: str, column: str | None = None
         )
     since = edges_of(_since(session, state), state.base)
     roots: set[NodeId] = {("entry", one.entry_id) for one in state.history(folio, item)}
-    edges = _once(pa.concat_tables(_walk(state, since, roots, by_input=True)))
+    edges = _once(Edges(state, since, by_input=True).all(roots))
     outputs = list(zip(*_lists(edges, "output_kind", "output_id"), strict=True))
-    sources = list(zip(edges.column("input_kind").to_pylist(), _ids(edges, "input").to_pylist(), strict=True))
+    sources = list(zip(edges.column("input_kind").to_pylist(), ids_of(edges, "input").to_pylist(), strict=True))
     names = {one for one in zip(*_lists(edges, "output_folio", "output_item"), strict=True) if None not in one}
     heads = {("entry", row["entry_id"]): row for row in dicts_of(state.heads_of(names))}
     known = {node: one for node, row in heads.items() if (one := _columns_of(row["details"])) is not None}
@@ -257,7 +242,9 @@ def _columns_of(details: str | None) -> list[str] | None:
     return column_names(found) if isinstance(found, dict) else None
 
 
-def heads_behind(session: Session, names: Collection[tuple[str, str]]) -> tuple[pa.Table, pa.Table]:
+def heads_behind(
+    session: Session, names: Collection[tuple[str, str]], limit: int | None = None
+) -> tuple[pa.Table, pa.Table, bool]:
     """Return the newest entries of some items and of all that those were made of, and the edges between them.
 
     Unlike :func:`lineage_of` this goes on from the newest entry of an input, not from the one that was used.
@@ -265,28 +252,30 @@ def heads_behind(session: Session, names: Collection[tuple[str, str]]) -> tuple[
     Args:
         session: The session.
         names: Folio and item of each.
+        limit: No step back is gone once more items than these were looked at beside them.
+
+    Returns:
+        The entries, the edges, and whether the limit left some out. Every input of an edge has its entry.
     """
     state = session.committed()
     since = edges_of(_since(session, state), state.base)
+    links = Edges(state, since)
     heads, edges = [state.heads_of(())], [since.slice(0, 0)]
     seen, frontier, runs = set(names), set(names), set[str]()
     while frontier:
         heads.append(state.heads_of(frontier))
+        if limit is not None and len(seen) > limit + len(names):
+            return pa.concat_tables(heads), pa.concat_tables(edges), True
         nodes: set[NodeId] = {("entry", one) for one in heads[-1].column("entry_id").to_pylist()}
-        found = _edges_at(state, since, nodes)
+        found = links.at(nodes)
         of_run = found.filter(pc.fill_null(pc.equal(found.column("input_kind"), "run"), False))
         new = set(of_run.column("input_id").to_pylist()) - runs - {None}
         runs |= new
-        edges += [found, _edges_at(state, since, {("run", one) for one in new})]
+        edges += [found, links.at([("run", one) for one in new])]
         used = set(zip(*_lists(pa.concat_tables(edges[-2:]), "input_folio", "input_item"), strict=True))
         frontier = {one for one in used if None not in one} - seen
         seen |= frontier
-    return pa.concat_tables(heads), pa.concat_tables(edges)
-
-
-def _ids(edges: pa.Table, end: str) -> Any:
-    """Return the ids of nodes at one end of edges."""
-    return edges.column("output_id") if end == "output" else source_of(edges)
+    return pa.concat_tables(heads), pa.concat_tables(edges), False
 
 
 def _once(edges: pa.Table) -> pa.Table:

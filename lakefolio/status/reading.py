@@ -112,10 +112,21 @@ def _text(text: str | None) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def stale_among(session: Session, names: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return those of some items (folio, item) that are stale at the version of a session that is fixed to one."""
+def stale_among(
+    session: Session, names: Collection[tuple[str, str]], limit: int | None = None
+) -> tuple[set[tuple[str, str]], bool]:
+    """Return those of some items (folio, item) that are stale at the version of a session that is fixed to one.
+
+    Args:
+        session: The session.
+        names: The items.
+        limit: Look no further back than it takes to look at more items than these beside them.
+
+    Returns:
+        The stale ones, and whether these are all: beyond the limit an item may be stale that makes others stale.
+    """
     state = session.committed()
-    heads, edges = heads_behind(session, names)
+    heads, edges, cut = heads_behind(session, names, limit)
     order = [("version", "ascending"), ("ordinal", "ascending")]
     puts = state.puts_of(used_names(heads, edges)).sort_by(order)
-    return {(one.folio, one.item) for one in find_stale(heads, edges, puts, fixed=PREFIX)} & set(names)
+    return {(one.folio, one.item) for one in find_stale(heads, edges, puts, fixed=PREFIX)} & set(names), not cut

@@ -109,6 +109,11 @@ def test_lineage_formats(run, said, stocked: str) -> None:
     run("lineage", "experiments/clf:emb", "--format", "html", "-o", "l.html", "--force")
     with open("l.html") as file:
         assert file.read().startswith("<!doctype html>")
+    short = run("lineage", "experiments/clf:emb", "--limit", "1")
+    assert short.stdout.splitlines()[-1].endswith("nearest nodes; a higher limit shows more")
+    assert "--limit N" in run("lineage", "experiments/clf:emb", "--limit", "1", "--format", "mermaid").stderr
+    assert said("lineage", "experiments/clf:emb")["complete"]
+    assert not said("lineage", "experiments/clf:emb", "--limit", "1")["complete"]
     tree = run("lineage", "experiments/clf:scores@2").stdout
     assert "experiments/clf:config@1" in tree
     assert "experiments/clf:emb@3" in tree

@@ -17,7 +17,9 @@ from lakefolio.errors import NotFoundError
 from lakefolio.lake.reading import few_items
 from lakefolio.pages.answers import Answers
 from lakefolio.pages.curves import drawn
+from lakefolio.pages.graphs import graph
 from lakefolio.pages.values import as_json
+from lakefolio.session.edges import Edges
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +242,29 @@ def test_lineage_stops_at_the_nearest_nodes(answers: Answers, monkeypatch: pytes
     monkeypatch.setattr("lakefolio.pages.graphs.NODES", 3)
     data = asked(answers, "lineage", ref="shop/eu:clean")
     assert len(data["nodes"]) == 3 < data["total"]
+    assert not data["complete"]
     assert all(max(edge[:2]) < 3 for edge in data["edges"])
+
+
+def test_a_long_chain_is_followed_as_far_as_it_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(tmp_path / "lake")
+    with lake.batch():
+        for number in range(60):
+            inputs = [f"chain:n{number - 1}"] if number else []
+            lake.folio("chain").add_json(f"n{number}", number, inputs=inputs)
+    steps: list[int] = []
+    at = Edges.at
+    monkeypatch.setattr(Edges, "at", lambda self, *given: steps.append(1) or at(self, *given))
+    monkeypatch.setattr("lakefolio.pages.graphs.NODES", 5)
+    monkeypatch.setattr("lakefolio.pages.graphs._BEHIND", 3)
+    data = graph(lake, "chain:n50", None)
+    assert {one["item"] for one in data["nodes"]} == {"n50", "n49", "n48", "n51", "n52"}
+    assert (data["complete"], data["stale_complete"]) == (False, False)
+    assert len(steps) < 30
+    assert graph(lake, "chain:n50", 1)["complete"]
+    lake.folio("chain").add_json("n46", "new", overwrite=True)
+    stale = [one["item"] for one in graph(lake, "chain:n50", None)["nodes"] if one["stale"]]
+    assert set(stale) == {"n50", "n49", "n48", "n51", "n52"}
 
 
 def test_log_and_diff(answers: Answers) -> None:

@@ -38,7 +38,7 @@
     };
     const kept = [...new Set([...steps(0, 1), ...steps(1, 0)])], place = new Map(kept.map((one, i) => [one, i]));
     return {
-      nodes: kept.map(one => whole.nodes[one]), total: kept.length,
+      nodes: kept.map(one => whole.nodes[one]), total: kept.length, complete: whole.complete, stale_complete: whole.stale_complete,
       edges: whole.edges.filter(([a, b]) => place.has(a) && place.has(b)).map(([a, b, run]) => [place.get(a), place.get(b), run]),
     };
   };

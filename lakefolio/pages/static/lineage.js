@@ -191,11 +191,11 @@
     return html`<${Shown} of=${answer}>${data => {
       const stale = data.nodes.filter(one => one.stale).length, [name, under] = titled(data.nodes[0]);
       return html`<div class="whole"><div class="tools"><b>${name}</b> <small class="muted">${under}</small>
-        <span class="muted" role="status">${counted(data.nodes.length, "node")}${data.total > data.nodes.length ? `, the nearest of ${data.total}` : ""}${stale ? `, ${stale} stale` : ""}</span>
+        <span class="muted" role="status">${counted(data.nodes.length, "node")}${data.complete ? data.total > data.nodes.length ? `, the nearest of ${data.total}` : "" : `, the nearest of more than ${data.total}: go on from any of them`}${stale ? `, ${stale} stale` : ""}</span>
         <label class="pick">steps <select value=${params.depth || ""} onChange=${e => amend({ depth: e.target.value })}><option value="">all</option>${[...new Set([1, 2, 3, 5, Number(params.depth) || 1])].sort((a, b) => a - b).map(n => html`<option value=${n}>${n}</option>`)}</select></label>
         <a class="button" href=${href("item", { ref: params.ref })}>look at the item</a></div>
         <${Graph} data=${data} root=${params.ref}/>
-        <p class="muted small">Inputs stand on the left. Stale: something it was made of has been replaced since. Dashed: replaced by a newer version.</p></div>`;
+        <p class="muted small">Inputs stand on the left. Stale: something it was made of has been replaced since${data.stale_complete ? "" : " (not all that lies further back was looked at)"}. Dashed: replaced by a newer version.</p></div>`;
     }}</${Shown}>`;
   }
 
