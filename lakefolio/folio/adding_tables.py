@@ -149,7 +149,7 @@ def import_table(
         path: The file.
         table_format: ``parquet``, ``csv``, ``tsv``, ``json``, ``ndjson``, ``feather``, ``arrow``, ``excel``, ``hdf5``,
             ``sqlite`` or ``duckdb``; by default what the extension says (``.csv.gz`` is a compressed CSV).
-        block_size: For CSV, how many bytes are parsed at once.
+        block_size: For CSV, how many bytes are parsed at once, at least those of the largest row; 8 MiB by default.
         types: For CSV, the types of columns by name (``{"zip": "string", "price": "decimal128(20, 2)"}``), or one
             for all; by default those that lose nothing.
         encoding: For CSV, the encoding of the text (``latin-1``, ``cp1252``, …); UTF-8 by default, or UTF-16 if

@@ -46,6 +46,9 @@ _READERS: Final = {
 }
 """Format -> module and function that read its files, in a child process; nothing of them is imported in this one."""
 _BLOCK_BYTES: Final = 8 << 20
+_MOST_BLOCK_BYTES: Final = (1 << 31) - 1
+_ROW_TOO_LONG: Final = ("straddl", "Empty CSV file or block")
+"""What Arrow says where a row, or the first, does not end within a block."""
 _PIECE_BYTES: Final = 1 << 20
 _END_BYTES: Final = 4096
 _BLANKS: Final = b" \t\r\n\0"
@@ -237,6 +240,13 @@ def open_csv(
     The files are read twice: once to choose types that lose nothing, once for the values. A warning names the columns
     of numbers that are not stored as int64 or float64, since those would lose digits.
     """
+    if not 0 <= (block_size or 0) <= _MOST_BLOCK_BYTES:
+        raise InvalidInputError(
+            f"block_size={block_size!r} is no count of bytes from 1 to {_MOST_BLOCK_BYTES:,}",
+            kind="bad-option",
+            hint=f"leave it out for {_BLOCK_BYTES:,}, or name more than the largest row has",
+            option="block_size",
+        )
     options = {"block_size": block_size or _BLOCK_BYTES, "encoding": encoding, "delimiter": delimiter}
     asked = _asked(types)
     names = _check_columns(paths, options)
@@ -385,11 +395,12 @@ def _check_closed(path: Path, last: pa.RecordBatch | None, end: bytes) -> None:
 
 
 class _Text:
-    """A file that is read once, of which the end is remembered."""
+    """A file that is read once, of which the end and the size so far are remembered."""
 
     def __init__(self, file: IO[bytes] | io.BufferedIOBase) -> None:
         self._file = file
         self.end = b""
+        self.size = 0
 
     @property
     def closed(self) -> bool:
@@ -398,6 +409,7 @@ class _Text:
     def read(self, size: int = -1) -> bytes:
         body = self._file.read(size)
         self.end = (self.end + body)[-_END_BYTES:]
+        self.size += len(body)
         return body
 
     def close(self) -> None:
@@ -412,6 +424,7 @@ def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> 
     delimiter = options["delimiter"] or ","
     if len(delimiter) != 1:
         raise InvalidInputError(f"delimiter {delimiter!r} is not one character", kind="bad-option", hint="give one")
+    text: _Text | None = None
     try:
         with ExitStack() as opened:
             text = _Text(opened.enter_context(_text_of(path)))
@@ -440,6 +453,15 @@ def _opened(path: Path, names: list[str] | None, options: Mapping[str, Any]) -> 
             option="encoding",
         ) from exc
     except (pa.ArrowException, MemoryError, UnicodeError, OSError) as exc:
+        block = options["block_size"]
+        if text is not None and text.size >= block and any(sign in str(exc) for sign in _ROW_TOO_LONG):
+            raise InvalidInputError(
+                f"file {str(path)!r} has a row that does not end within {block:,} bytes, which are parsed at once",
+                kind="bad-table-file",
+                hint="close the quote if one is left open; if a cell is as large as that, "
+                f"folio.import_table(…, block_size={min(8 * block, _MOST_BLOCK_BYTES)})",
+                path=str(path),
+            ) from exc
         raise _unreadable(path, "csv", exc) from exc
 
 

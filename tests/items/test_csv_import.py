@@ -392,3 +392,21 @@ def test_the_error_says_what_would_read_the_file(folio: Folio, tmp_path: Path, c
         folio.import_table("a", tmp_path / "a.csv")
     assert refused.value.kind == "bad-table-file"
     assert hint in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a,b\n1,x\n2,\"" + "y" * 500 + "\"\n3,z\n", "a," + "y" * 500 + "\n1,2\n", "a,b\n1,\"x\n" + "2,y\n" * 100],
+    ids=["cell", "name", "open quote"],
+)
+def test_a_row_larger_than_a_block_is_told_with_what_helps(tmp_path: Path, text: str) -> None:
+    with pytest.raises(lf.InvalidInputError, match="a row that does not end within 100 bytes") as caught:
+        table_of(tmp_path / "t.csv", text, block_size=100)
+    assert "quote" in str(caught.value.hint)
+    assert "block_size=800" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 31])
+def test_a_block_size_is_a_count_of_bytes(tmp_path: Path, size: int) -> None:
+    with pytest.raises(lf.InvalidInputError, match="no count of bytes"):
+        table_of(tmp_path / "t.csv", "a\n1\n", block_size=size)
