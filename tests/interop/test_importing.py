@@ -800,6 +800,32 @@ def test_a_store_of_mlflow_that_mlflow_cannot_read_is_said_in_one_line(lake: lf.
     assert "\n" not in caught.value.message
 
 
+def test_a_server_of_mlflow_that_does_not_answer_is_asked_for_seconds(
+    lake: lf.Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="MLflow reads its own stores")
+    names = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
+    asked = []
+
+    def ask(client: object, **options: object) -> None:
+        asked.append([os.environ.get(name) for name in names])
+        raise mlflow.MlflowException("no answer")
+
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(mlflow.MlflowClient, "search_experiments", ask)
+        with pytest.raises(lf.InvalidInputError, match="no answer"):
+            import_from(lake, "mlflow", "http://127.0.0.1:9")
+    assert asked == [["1", "15"]]
+    assert not [name for name in names if name in os.environ]
+
+    monkeypatch.setenv(names[0], "0")  # what the user has set holds
+    with pytest.raises(lf.InvalidInputError, match="refused") as caught:
+        import_from(lake, "mlflow", "http://127.0.0.1:9")
+    assert "that the server runs" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("kind", ["datafolio", "mltrack", "dvc"])
 def test_a_pipe_in_a_source_is_said_and_never_waited_for(lake: lf.Lake, source: Path, kind: str) -> None:
     if kind == "datafolio":

@@ -396,7 +396,7 @@ def test_the_error_says_what_would_read_the_file(folio: Folio, tmp_path: Path, c
 
 @pytest.mark.parametrize(
     "text",
-    ["a,b\n1,x\n2,\"" + "y" * 500 + "\"\n3,z\n", "a," + "y" * 500 + "\n1,2\n", "a,b\n1,\"x\n" + "2,y\n" * 100],
+    ['a,b\n1,x\n2,"' + "y" * 500 + '"\n3,z\n', "a," + "y" * 500 + "\n1,2\n", 'a,b\n1,"x\n' + "2,y\n" * 100],
     ids=["cell", "name", "open quote"],
 )
 def test_a_row_larger_than_a_block_is_told_with_what_helps(tmp_path: Path, text: str) -> None:

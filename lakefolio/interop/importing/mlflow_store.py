@@ -17,8 +17,8 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -44,6 +44,8 @@ __all__ = ["read"]
 
 _EXPERIMENTS: Final = "mlflow/experiments"
 _PAGE: Final = 1000
+_FIRST_ANSWER: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+"""How often MLflow asks a server again that did not answer yet, and how many seconds it waits each time."""
 _STATUS: Final = {"FINISHED": "done", "FAILED": "failed", "KILLED": "failed"}
 
 
@@ -72,6 +74,8 @@ def read(source: str, folio: str | None, *, artifacts: str | None = None) -> Pla
     with _files_allowed():
         try:
             client = mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
+            if root is None:
+                _check_answers(client, source)
             _Store(client, plan, below).steps()
         except LakefolioError:
             raise
@@ -191,18 +195,46 @@ def _bring_up_to_date(address: str, name: str) -> None:
         engine.dispose()
 
 
-@contextmanager
-def _files_allowed() -> Iterator[None]:
+def _check_answers(client: MlflowClient, source: str) -> None:
+    """Ask a server for one experiment, and wait less for it than MLflow would, which is minutes without a word.
+
+    Raises:
+        InvalidInputError: kind ``bad-source``: no answer came, or a refusal.
+    """
+    from mlflow import MlflowException
+
+    own = {name: value for name, value in _FIRST_ANSWER.items() if name not in os.environ}
+    try:
+        with _environment(own):
+            client.search_experiments(max_results=1)
+    except MlflowException as exc:
+        raise InvalidInputError(
+            f"MLflow can't read {source!r}: {' '.join(exc.message.split())}",
+            kind="bad-source",
+            hint="check the address, the network and that the server runs; for a slow one set "
+            "MLFLOW_HTTP_REQUEST_TIMEOUT (in seconds) and MLFLOW_HTTP_REQUEST_MAX_RETRIES",
+            path=source,
+        ) from exc
+
+
+def _files_allowed() -> AbstractContextManager[None]:
     """Let MLflow read folders, which newer versions refuse unless they are asked to."""
-    before = os.environ.get("MLFLOW_ALLOW_FILE_STORE")
-    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+    return _environment({"MLFLOW_ALLOW_FILE_STORE": "true"})
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment, and afterwards to what they were."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop("MLFLOW_ALLOW_FILE_STORE", None)
-        else:
-            os.environ["MLFLOW_ALLOW_FILE_STORE"] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 class _Store:
