@@ -226,7 +226,7 @@ class Journal:
         of_metric = [] if name is None else [("name", name)]
         found = self.logs["metric_rows"].matching(version, ("run_id", run_id), *of_metric)
         found = found.append_column("batch", pc.index_in(found.column("batch_id"), value_set=ids))
-        found = found.filter(pc.is_valid(found.column("batch")))
+        found = found.drop_columns(["batch_id", "run_id"]).filter(pc.is_valid(found.column("batch")))
         return found.sort_by([("batch", "ascending"), ("ordinal", "ascending")])
 
     # -- reading tables anew, for check and repair ---------------------------------------------------------
