@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from inside import session_of
 from thoroughness import examples
 
 import lakefolio as lf
@@ -24,6 +25,7 @@ from lakefolio.format.times import period_of
 from lakefolio.process.notice import LakefolioWarning
 from lakefolio.query.compiler import Compiler
 from lakefolio.readmodels.runs import ModelRuns
+from lakefolio.session.session import Session
 
 # -- looking entries up ----------------------------------------------------------------------------------------
 
@@ -613,3 +615,28 @@ def test_a_key_that_no_item_has_is_told_where_one_is_called_nearly_so(
         warnings.simplefilter("error")
         assert list(lake.query(metadata={"something else": 1})) == []
         assert list(lake.query(metadata={"lr": 2})) == []
+
+
+def test_a_question_holds_neither_content_nor_all_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a million items 0.3 GB were held for the first three, and 0.7 GB for those with metadata or a tag."""
+    lake = lf.open(tmp_path / "lake")
+    with lake.batch():
+        for n in range(3):
+            lake.folio("f").add(f"x{n}", n, tags=["t"], metadata={"n": n}, inputs=["https://a.example/x"])
+    asked: list[tuple[str, Any]] = []
+    own = Session.query
+
+    def noted(self: Session, sql: str, params: Any = None, **more: Any) -> Any:
+        asked.append((sql, params))
+        return own(self, sql, params, **more)
+
+    monkeypatch.setattr(Session, "query", noted)
+    lake = lf.open(tmp_path / "lake")
+    conditions = {"tag": "t", "type": "json", "source": "https://a.example/x", "metadata": {"n": (">", 0)}}
+    for some in ({}, *({field: value} for field, value in conditions.items())):
+        asked.clear()
+        assert len(lake.query(**some)) == (2 if "metadata" in some else 3)
+        ((sql, params),) = asked
+        plan = own(session_of(lake), f"explain {sql}", params).fetchall()[0][1]
+        assert "DELIM" not in plan, some
+    assert [content for _, _, content, _ in session_of(lake).opened.tables] == [False]

@@ -59,12 +59,11 @@ FIELDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """The fields that are columns: their type, and the column."""
 
-_SETS: Final = {
-    "tag": "found.tags",
-    "type": "select one from types where types.entry_id = found.entry_id",
-    "source": "select one from sources where sources.entry_id = found.entry_id",
-}
-"""The fields that may hold several texts, of which one must do."""
+_SETS: Final = {"tag": "", "type": "types", "source": "sources"}
+"""The fields that may hold several texts, of which one must do, and the part of the statement that has them."""
+
+_AMONG: Final = "coalesce(found.entry_id in (select entry_id from"
+"""Begins the condition that an entry is among some; correlated with it, a question would hold all entries."""
 
 _NAMED: Final = "fields."
 _WORDS: Final = (*FIELDS, *_SETS, "metadata", "fields")
@@ -84,11 +83,7 @@ notes as (
             when regexp_matches(digits, '^-?([0-9]|Infinity$)') then try_cast(digits as double)
             when starts_with(digits, '{"$type":"int"') then cast(if(contains(digits, '"-0x'), '-inf', 'inf') as double)
         end) as number
-    from (
-        -- an entry that is put again says the same again
-        select entry_id, unnest(any_value(facts)) as fact from stg_manifests
-        where op = 'put' and len(facts) > 0 group by entry_id
-    )
+    from (select entry_id, unnest(facts) as fact from stg_manifests where op = 'put' and len(facts) > 0)
     where fact.value is not null
 )""",
     "types": """
@@ -114,7 +109,8 @@ documents as (
     select entry_id, to_json(map_from_entries(list((key, case when starts_with(value, '{"$type":"decimal"')
         then coalesce(case when length(digits) < 17 then try_cast(digits as json) end, to_json(digits))
         else document end)))) as metadata
-    from notes group by entry_id
+    -- an entry that is put again says the same again
+    from (select distinct entry_id, key, value, document, digits from notes) group by entry_id
 )""",
 }
 _COLUMNS: Final = """
@@ -284,18 +280,18 @@ class Compiler:
         return f"coalesce({compared}, false)"
 
     def _of_set(self, field: str, tree: Comparison) -> str:
-        if field.startswith(_NAMED):
+        if field == "tag":
+            some, end = "(coalesce(len(list_filter(found.tags, lambda one: one is not null and ", ")), 0) > 0)"
+        elif field in _SETS:
+            self._need("notes", _SETS[field])
+            some, end = f"{_AMONG} {_SETS[field]} where entry_id is not null and one is not null and ", "), false)"
+        else:
             key = self._compare.param(text_value(field.removeprefix(_NAMED)))
-            found = f"select value as one from item_fields as named where named.field = {key}"
-            found += " and named.folio = found.folio and named.item = found.item"
-        else:
-            if field != "tag":
-                self._need("notes", "types" if field == "type" else "sources")
-            found = _SETS[field]
-        if field == "tag":  # joined with themselves, the tags of a million items take 130 MB
-            some, end = f"(coalesce(len(list_filter({found}, lambda one: one is not null and ", ")), 0) > 0)"
-        else:
-            some, end = f"exists (select 1 from ({found}) where one is not null and ", ")"
+            some = (
+                "exists (select 1 from (select value as one from item_fields as named where named.folio = found.folio"
+                f" and named.item = found.item and named.field = {key}) where one is not null and "
+            )
+            end = ")"
         if tree.operator == "exists":
             return f"{some}true{end}" if tree.value else f"(not {some}true{end})"
         if tree.operator == "=" and tree.value is None:
@@ -371,10 +367,10 @@ class Compiler:
 
     def _of_metadata(self, field: str, tree: Comparison) -> str:
         source, key = self._noted_under(field.removeprefix("metadata."))
-        some = f"exists (select 1 from {source} where notes.entry_id = found.entry_id and notes.key = {key} and "
+        some = f"{_AMONG} {source} where entry_id is not null and notes.key = {key} and "
         operator, value = tree.operator, tree.value
         if operator == "exists":
-            return f"{some}true)" if value else f"(not {some}true))"
+            return f"{some}true), false)" if value else f"(not {some}true), false))"
         self.keys.append(field.removeprefix("metadata."))
         if operator == "in":
             test = self._join("or", [self._noted(field, "=", one) for one in value])
@@ -392,7 +388,7 @@ class Compiler:
             test = f"coalesce({self._compare.matched(TEXT_OR_TIME, operator, value)}, false)"
         else:
             test = self._noted(field, operator, value)
-        return f"{some}{test})"
+        return f"{some}{test}), false)"
 
     def _noted(self, field: str, operator: str, value: object) -> str:
         if isinstance(value, str | bool | int | float | Decimal):
