@@ -800,6 +800,23 @@ def test_a_store_of_mlflow_that_mlflow_cannot_read_is_said_in_one_line(lake: lf.
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_password_in_the_address_of_a_server_is_not_stored(lake: lf.Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="MLflow reads its own stores")
+    from mlflow.entities import Experiment
+    from mlflow.store.entities import PagedList
+
+    found = {"experiments": [Experiment("7", "e", "s3://b/7", "active")]}
+    for name in ("experiments", "runs", "logged_models", "registered_models"):
+        page = PagedList(found.get(name, []), None)
+        monkeypatch.setattr(mlflow.MlflowClient, f"search_{name}", lambda *_, page=page, **__: page)
+    done = [import_from(lake, "mlflow", f"https://me:hunter{n}pw@mlflow.example.org")["done_before"] for n in (1, 2)]
+    assert done == [0, 1]  # the store is the same whatever its password is
+    stored = str(lake.sql("select * from entries").fetchall() + lake.sql("select * from commits").fetchall())
+    assert "mlflow.example.org" in stored
+    assert "hunter" not in stored
+
+
 def test_a_server_of_mlflow_that_does_not_answer_is_asked_for_seconds(
     lake: lf.Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ from lakefolio.lake import Lake
 from lakefolio.lake.documents import Documents
 from lakefolio.lake.registry import REGISTRY
 from lakefolio.process.scratch import private_folder
+from lakefolio.redaction import scrub
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -69,7 +70,7 @@ def read(source: str, folio: str | None, *, artifacts: str | None = None) -> Pla
             hint="pip install lakefolio[mlflow]; for SQLite files: pip install mlflow",
         ) from exc
     address, root = _opened(source)
-    plan = Plan(f"mlflow:{source if root is None else _path_of(source)}")
+    plan = Plan(f"mlflow:{scrub(source) if root is None else _path_of(source)}")
     below = SourceFolder(artifacts).root if artifacts else root
     with _files_allowed():
         try:
