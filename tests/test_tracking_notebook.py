@@ -63,6 +63,20 @@ def test_cells_are_lineage_of_one_run_and_run_all_twice_works(run_cells, tmp_pat
     assert [one.status for one in lake.runs()] == ["failed", "done"]
 
 
+def test_run_all_again_after_stop_is_tracked_again(run_cells):
+    cells = [
+        "import lakefolio as lf, pandas as pd; lake = lf.open(create=True)",
+        "%load_ext lakefolio",
+        "folio = lake.folio('f'); folio.add('raw', pd.DataFrame({'x': [1, 2]}))",
+        "folio.add('clean', folio.get('raw') * 2)",
+    ]
+    outputs = run_cells(*cells, "lake.track().stop()", *cells)
+    assert [one for cell in outputs for one in cell if one.output_type == "error"] == []
+    assert "tracking" in text(outputs[6])
+    assert "f:clean is unchanged" in text(outputs[8])
+    assert [one.status for one in lf.open().runs()] == ["done"] * 3
+
+
 def test_load_ext_tracks_and_cells_are_sql(run_cells):
     outputs = run_cells(
         "%load_ext lakefolio",

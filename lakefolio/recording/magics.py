@@ -2,13 +2,17 @@
 
 ``%load_ext lakefolio`` tracks the lake that the notebook has open, or the configured one if it exists, and calls it
 ``lake``; else the first lake that a cell opens, from the next cell on. That one is also tracked instead of the
-configured one, unless this was read or added to meanwhile: then both are. ``%%lake`` makes a cell one SQL query over
-the lake; ``%%lake name`` keeps the answer in a variable; ``%lake URI`` opens another lake and tracks it.
+configured one, unless this was read or added to meanwhile: then both are. A cell that has ``%load_ext lakefolio``
+again, as after ``stop()`` and Run All, tracks again: IPython itself does not load what is loaded.
+
+``%%lake`` makes a cell one SQL query over the lake; ``%%lake name`` keeps the answer in a variable; ``%lake URI`` opens
+another lake and tracks it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio.errors import InvalidInputError, LakefolioError
 from lakefolio.process.notice import say
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["load", "unload"]
+
+_LOADS: Final = re.compile(r"^[ \t]*%?load_ext[ \t]+lakefolio\b", re.MULTILINE)
 
 
 def load(shell: Any, open_lake: Callable[..., Any], lake_class: type) -> None:
@@ -67,18 +73,26 @@ def load(shell: Any, open_lake: Callable[..., Any], lake_class: type) -> None:
         lake = opened()
         if lake is None or (assumed is not None and session_of(lake).place == session_of(assumed).place):
             return
-        _stop_watching(shell)
+        _unregister(shell, "post_run_cell")
         if tracked is not None and tracked.unused:
             tracked.stop()
             say(f"{session_of(assumed).uri} is not tracked any more: nothing was read from it or added to it")
         begin(lake)
 
+    def again(info: Any) -> None:
+        """Begin anew where a cell asks for it after ``stop()``, as the first one does in Run All."""
+        lake = opened()
+        if lake is not None and _LOADS.search(info.raw_cell or ""):
+            begin(lake)
+
+    _unregister(shell, "pre_run_cell")
+    shell.events.register("pre_run_cell", again)
     shell.register_magic_function(magic, magic_kind="line_cell", magic_name="lake")
     lake = opened()
     assumed: Any = None
     tracked: Tracking | None = None
     if lake is None:
-        _stop_watching(shell)
+        _unregister(shell, "post_run_cell")
         shell.events.register("post_run_cell", watch)
         try:
             lake = assumed = open_lake(create=False)
@@ -92,14 +106,15 @@ def load(shell: Any, open_lake: Callable[..., Any], lake_class: type) -> None:
     tracked = begin(lake)
 
 
-def _stop_watching(shell: Any) -> None:
-    """Look no longer at what cells open."""
-    for one in [one for one in shell.events.callbacks["post_run_cell"] if one.__module__ == __name__]:
-        shell.events.unregister("post_run_cell", one)
+def _unregister(shell: Any, event: str) -> None:
+    """Take the callbacks of this module away from an event: ``post_run_cell`` has what looks at the lakes opened."""
+    for one in [one for one in shell.events.callbacks[event] if one.__module__ == __name__]:
+        shell.events.unregister(event, one)
 
 
 def unload(shell: Any) -> None:
     """Take the magics away; what is tracked goes on until it is stopped."""
-    _stop_watching(shell)
+    _unregister(shell, "post_run_cell")
+    _unregister(shell, "pre_run_cell")
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("lake", None)
