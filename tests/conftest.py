@@ -41,6 +41,7 @@ SLOW = {
     "faults/test_upkeep_faults.py",
     "faults/test_wrong_answers.py",
     "interop/test_mlflow.py",
+    "interop/test_mlflow_parts.py::test_importing_mlflow_opens_no_lake",
     "items/test_hostile_models.py::test_no_change_of_one_array_or_number_crashes_the_reader",
     "items/test_model_round_trip.py::test_every_estimator_of_scikit_learn_that_skops_writes_is_stored",
     "pages/test_browser.py",

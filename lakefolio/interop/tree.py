@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lakefolio.errors import AddressIsFolderError, AddressNotFoundError, nearest
 from lakefolio.format.names import new_id
 from lakefolio.interop.addresses import SCHEME, Address
-from lakefolio.lake import Lake
-from lakefolio.model.entries import Entry
 from lakefolio.process.scratch import private_folder
+
+if TYPE_CHECKING:
+    from lakefolio.lake import Lake
+    from lakefolio.model.entries import Entry
 
 __all__ = ["Info", "Place", "find_place", "is_folder"]
 

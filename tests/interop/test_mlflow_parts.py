@@ -80,3 +80,13 @@ def test_mlflow_is_imported_by_its_own_modules_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_importing_mlflow_opens_no_lake() -> None:
+    """MLflow imports the stores of its entry points with itself, also for those who use none of them."""
+    stores = ", ".join(f"lakefolio.interop.mlflow.{name}" for name in ("tracking", "artifacts", "dataset_source"))
+    code = f"import sys, mlflow, {stores}; print(*[one for one in sys.modules if one.startswith('lakefolio')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1].split()
+    assert not {"lakefolio.lake", "lakefolio.session", "lakefolio.storage", "lakefolio.runs"} & set(loaded)
+    assert len(loaded) <= 40

@@ -9,13 +9,14 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow.data.dataset_source import DatasetSource
 
 from lakefolio.interop.addresses import SCHEME, Address
-from lakefolio.interop.tree import find_place
-from lakefolio.lake import open_lake
+
+if TYPE_CHECKING:
+    from lakefolio.interop.tree import Place
 
 __all__ = ["LakeDatasetSource"]
 
@@ -41,8 +42,7 @@ class LakeDatasetSource(DatasetSource):
             AddressNotFoundError: Nothing lies there.
         """
         address = Address.parse(self.uri)
-        lake = open_lake(address.lake, create=False, read_only=True)
-        found = find_place(lake if address.at is None else lake.at(address.at), address).local()
+        found = _place_at(address).local()
         if dst_path is None:
             return str(found)
         target = Path(dst_path) / found.name
@@ -57,7 +57,7 @@ class LakeDatasetSource(DatasetSource):
     def _resolve(cls, raw_source: str) -> LakeDatasetSource:
         address = Address.parse(raw_source)
         if address.at is None and address.path:
-            place = find_place(open_lake(address.lake, create=False, read_only=True), address)
+            place = _place_at(address)
             if place.entry is not None:
                 address = replace(address, at=str(place.entry.version))
         return cls(f"{SCHEME}://{address}")
@@ -70,3 +70,11 @@ class LakeDatasetSource(DatasetSource):
     def from_dict(cls, source_dict: dict[str, Any]) -> LakeDatasetSource:
         """Make it from the result of :meth:`to_dict`."""
         return cls(str(source_dict.get("uri")))
+
+
+def _place_at(address: Address) -> Place:
+    from lakefolio.interop.tree import find_place
+    from lakefolio.lake import open_lake
+
+    lake = open_lake(address.lake, create=False, read_only=True)
+    return find_place(lake if address.at is None else lake.at(address.at), address)

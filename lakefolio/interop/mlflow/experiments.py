@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mlflow.entities import Experiment, ExperimentTag, LifecycleStage, ViewType
 from mlflow.exceptions import MlflowException
@@ -19,10 +19,12 @@ from mlflow.utils.validation import (
 )
 
 from lakefolio.interop.mlflow.fields import absent, after, invalid, taken, under
-from lakefolio.lake import Lake
-from lakefolio.lake.documents import Documents, Fields
 from lakefolio.process.clock import now_ms
 from lakefolio.redaction import scrub_value
+
+if TYPE_CHECKING:
+    from lakefolio.lake import Lake
+    from lakefolio.lake.documents import Fields
 
 __all__ = ["DEFAULT_ID", "Experiments", "ids_for"]
 
@@ -50,6 +52,8 @@ class Experiments:
     """
 
     def __init__(self, lake: Lake, root: str | None, location_of: Callable[[str], str]) -> None:
+        from lakefolio.lake.documents import Documents
+
         self._known = Documents(lake, "mlflow/experiments")
         self._root = root
         self._location_of = location_of

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlflow.entities import LifecycleStage, LoggedModel, LoggedModelStatus, Metric
 from mlflow.utils.uri import append_to_uri_path
 
 from lakefolio.interop.mlflow.fields import absent, after, under
-from lakefolio.lake import Lake
-from lakefolio.lake.documents import Documents, Fields
 from lakefolio.process.clock import now_ms
+
+if TYPE_CHECKING:
+    from lakefolio.lake import Lake
+    from lakefolio.lake.documents import Fields
 
 __all__ = ["LoggedModels"]
 
@@ -27,6 +29,8 @@ class LoggedModels:
     """
 
     def __init__(self, lake: Lake, location_of: Callable[[str], str]) -> None:
+        from lakefolio.lake.documents import Documents
+
         self._known = Documents(lake, "mlflow/logged-models")
         self._location_of = location_of
 

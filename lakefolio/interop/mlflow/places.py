@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lakefolio.errors import InvalidInputError
 from lakefolio.interop.addresses import Address
-from lakefolio.lake import Lake, open_lake
+
+if TYPE_CHECKING:
+    from lakefolio.lake import Lake
 
 __all__ = ["SCHEME", "address_of", "lake_of", "uri_of"]
 
@@ -44,4 +46,6 @@ def lake_of(place: str) -> Lake:
 
 @lru_cache(maxsize=16)
 def _opened(place: str, pid: int) -> Lake:
+    from lakefolio.lake import open_lake  # 'import mlflow' imports this module, for those too who open no lake
+
     return open_lake(place)

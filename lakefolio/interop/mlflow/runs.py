@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mlflow.entities import (
     LifecycleStage,
@@ -35,9 +35,11 @@ from lakefolio.interop.addresses import Address
 from lakefolio.interop.mlflow.fields import absent, has_run, invalid, millis, time_of_ms, under
 from lakefolio.interop.mlflow.places import lake_of
 from lakefolio.interop.mlflow.run_entities import MARK, entity_of, inputs_of, one_line, typed, value_of
-from lakefolio.lake import Lake
 from lakefolio.redaction import MASK
-from lakefolio.runs.run import Run
+
+if TYPE_CHECKING:
+    from lakefolio.lake import Lake
+    from lakefolio.runs.run import Run
 
 __all__ = ["Runs"]
 
