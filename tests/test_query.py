@@ -633,7 +633,7 @@ def test_a_question_holds_neither_content_nor_all_items(tmp_path: Path, monkeypa
     monkeypatch.setattr(Session, "query", noted)
     lake = lf.open(tmp_path / "lake")
     conditions = {"tag": "t", "type": "json", "source": "https://a.example/x", "metadata": {"n": (">", 0)}}
-    for some in ({}, *({field: value} for field, value in conditions.items())):
+    for some in ({"order_by": ["metadata.n", "-metadata.m"]}, *({field: value} for field, value in conditions.items())):
         asked.clear()
         assert len(lake.query(**some)) == (2 if "metadata" in some else 3)
         ((sql, params),) = asked

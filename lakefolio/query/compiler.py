@@ -146,6 +146,7 @@ class Compiler:
         self._compare = Comparisons()
         self._conditions: list[str] = []
         self._orders: list[str] = []
+        self._joins: list[str] = []
         self._limit = ""
         self._parts: set[str] = set()
         self.asked: list[tuple[str, str, Any]] = []  # what metadata must be: key, operator, value
@@ -167,7 +168,7 @@ class Compiler:
         return (
             f"with {parts}found as (\n    select items.*, items.item as name, items.kind as type,"
             f" items.committed_at as created_at{metadata}\n    from items {join}\n)\n"
-            f"select {_COLUMNS}\nfrom found\nwhere {where}\norder by {order}{self._limit}"
+            f"select {_COLUMNS}\nfrom found{''.join(self._joins)}\nwhere {where}\norder by {order}{self._limit}"
         )
 
     def add(self, condition: object) -> None:
@@ -194,9 +195,13 @@ class Compiler:
             name, direction = text.removeprefix("-").strip(), "desc" if text.startswith("-") else "asc"
             if name.startswith("metadata."):
                 source, key = self._noted_under(name.removeprefix("metadata."))
-                for what in ("number", "document ->> '$'"):
-                    value = f"select max({what}) from {source} where notes.entry_id = found.entry_id and key = {key}"
-                    self._orders.append(f"({value}) {direction} nulls last")
+                place = len(self._joins)
+                self._joins.append(
+                    f" left join (select entry_id as noted_{place}, max(number) as number_{place},"
+                    f" max(document ->> '$') as text_{place} from {source} where key = {key} group by entry_id)"
+                    f" on noted_{place} = found.entry_id"
+                )
+                self._orders += [f"{what}_{place} {direction} nulls last" for what in ("number", "text")]
             elif name in _ORDERS:
                 self._orders.append(f"{_ORDERS[name]} {direction} nulls last")
             else:
