@@ -151,6 +151,8 @@ def test_ten_thousand_edges_in_a_row():
     assert len(found.upstream()) == 10_000
     assert len(found.downstream()) == 0
     assert len(str(found.upstream()).splitlines()) <= 202
+    assert max(map(len, found.upstream().tree().splitlines())) < 100  # a line is no longer for being deep down
+    assert "└─ step 10,000 " in found.upstream().tree().splitlines()[-1]
     page = found.upstream().to_html()
     assert page.count("<rect ") == 500
     assert len(page) < 1_000_000

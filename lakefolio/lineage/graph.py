@@ -29,6 +29,7 @@ __all__ = ["Graph", "Lineage", "graph"]
 Direction = Literal["upstream", "downstream", "both"]
 
 _TREE_LINES = 200
+_INDENTED = 20
 _ENTRY_COLUMNS = (
     "entry_id",
     "folio",
@@ -116,6 +117,8 @@ class Graph(AsText):
     def tree(self, *, limit: int | None = None) -> str:
         """Return the walk as an indented tree; a node that was drawn above is named again but not opened.
 
+        What is more than 20 steps away is indented no further, and its step is said.
+
         Args:
             limit: The number of lines at most; the last says how many nodes are left.
         """
@@ -145,20 +148,21 @@ class Graph(AsText):
     ) -> bool:
         shown = {root}
         margin = "  " if self.direction == "both" else ""
-        stack = [(key, margin, index == 0) for index, key in enumerate(reversed(children.get(root, [])))]
+        stack = [(key, margin, 1, index == 0) for index, key in enumerate(reversed(children.get(root, [])))]
         while stack:
             if limit is not None and len(lines) >= limit:
                 return False
-            key, indent, last = stack.pop()
+            key, indent, step, last = stack.pop()
             below = children.get(key, [])
             again = key in shown
             note = "  (see above)" if again and below else ""
-            lines.append(f"{indent}{'└─' if last else '├─'} {_label(self._nodes[key])}{note}")
+            far = f"step {step:,} " if step > _INDENTED else ""
+            lines.append(f"{indent}{'└─' if last else '├─'} {far}{_label(self._nodes[key])}{note}")
             if again:
                 continue
             shown.add(key)
-            deeper = indent + ("   " if last else "│  ")
-            stack += [(one, deeper, index == 0) for index, one in enumerate(reversed(below))]
+            deeper = indent + ("   " if last else "│  ") if step < _INDENTED else indent
+            stack += [(one, deeper, step + 1, index == 0) for index, one in enumerate(reversed(below))]
         return True
 
     def __str__(self) -> str:
