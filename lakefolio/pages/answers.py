@@ -283,7 +283,7 @@ class Answers:
     def around(self, lake: Lake, asked: Mapping[str, str]) -> object:
         """Return what an item was made of, by which code, what was made of it, and its history."""
         entry = lake.item(_given(asked, "ref"))
-        lineage = lake.lineage(entry.ref, depth=1)
+        lineage = lake.lineage(entry.ref, depth=1, limit=CHANGES)
         events = lake.history(f"{entry.folio}:{entry.item}")
         origin = lake.folio(entry.folio).why(entry.ref)
         return plain(
@@ -292,6 +292,7 @@ class Answers:
                 "code": None if origin.code is None else cut(origin.code, CODE_CHARS),
                 "inputs": [node.to_dict() for node in lineage.upstream(1)],
                 "dependents": [node.to_dict() for node in lineage.downstream(1)],
+                "neighbours_complete": lineage.complete,
                 "history": [one.to_dict() for one in events[:CHANGES]],
                 "history_count": len(events),
             }

@@ -207,7 +207,7 @@ def test_everything_is_told_as_of_a_version(answers: Answers) -> None:
         asked(answers, "items", at="9999")
 
 
-def test_an_item_comes_with_its_neighbours_and_history(answers: Answers) -> None:
+def test_an_item_comes_with_its_neighbours_and_history(answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
     around = asked(answers, "around", ref="shop/eu:raw")
     assert [one["reason"] for one in around["history"]] == ["overwrite", "add"]
     data = asked(answers, "item", ref="shop/eu:raw")
@@ -216,6 +216,11 @@ def test_an_item_comes_with_its_neighbours_and_history(answers: Answers) -> None
     clean = asked(answers, "around", ref="shop/eu:clean")
     assert [one["ref"] for one in clean["inputs"]] == ["shop/eu:raw@1"]
     assert len([one for one in clean["dependents"] if one["type"] == "run"]) == 3
+    assert clean["neighbours_complete"]
+    with monkeypatch.context() as patched:
+        patched.setattr("lakefolio.pages.answers.CHANGES", 2)
+        few = asked(answers, "around", ref="shop/eu:clean")
+    assert (len(few["dependents"]), few["neighbours_complete"]) == (2, False)
     assert clean["run"] is None
     (run_id,) = (one["id"] for one in clean["dependents"][:1])
     made = asked(answers, "around", ref=f"runs/{run_id}:scores")

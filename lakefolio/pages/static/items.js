@@ -131,6 +131,7 @@
     return html`<${Shown} of=${answer}>${data => html`<div class="around">
         ${data.run && html`<${Origin} run=${data.run} code=${data.code}/>`}
         <div class="columns"><${Neighbours} title="Made of" of=${data.inputs} none="no inputs are noted"/><${Neighbours} title="Used by" of=${data.dependents} none="nothing yet"/></div>
+        ${!data.neighbours_complete && html`<p class="muted">There are more than are shown here.</p>`}
         ${(data.inputs.length > 0 || data.dependents.length > 0) && html`<p><a class="button" href=${href("lineage", { ref: reference })}>Lineage as a graph</a></p>`}
         <section><h2>History <small>${counted(data.history_count, "change")}</small></h2><div class="scroll"><table class="rows"><thead><tr><th scope="col" class="number">version</th><th scope="col">when</th><th scope="col">own version</th><th scope="col">change</th><th scope="col">author</th><th scope="col" class="number">size</th><th scope="col" class="number">rows</th><th scope="col">message</th></tr></thead>
           <tbody>${data.history.map((one, i) => html`<tr class=${one.version === version ? "chosen" : ""}><td class="number">${one.op === "put" ? html`<a href=${href("item", { ref: `${name}@${one.version}` })}>${one.version}</a>` : one.version}</td><td><${Time} at=${one.committed_at}/></td>
