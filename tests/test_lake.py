@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from inside import session_of
 import lakefolio as lf
 from lakefolio.errors import FormatError
 from lakefolio.maintenance.repair import repair
+from lakefolio.session.session import Session
 from lakefolio.storage import open_store
 
 
@@ -279,6 +281,31 @@ def test_reports_are_for_people_and_programs(lake: lf.Lake) -> None:
     assert json.dumps(checked.to_dict())
     assert checked.ok
     assert "no problems" in str(checked)
+
+
+def test_stats_say_what_the_views_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = lf.open(tmp_path / "lake")
+    folio = lake.folio("a")
+    folio.add_json("x", 1)
+    folio.add_json("y", [2], inputs=["x", "https://a.example/z"])
+    lake.snapshot("early")
+    folio.add_json("y", [3], overwrite=True, inputs=["x"])
+    lake.restore("early")
+    lake.create_run(inputs={"data": "a:x"})
+    folio.delete("x", warn_dependents=False)
+    names = ("item", "entry", "commit", "snapshot", "lineage_edge")
+    views = ("items", "entries", "commits", "snapshots", "lineage_edges")
+    counted = "select " + ", ".join(f"(select count(*) from {view})" for view in views)
+    for one in (lf.open(lake.uri), lake.at("early")):
+        stats = one.stats()
+        assert one.sql(counted).fetchone() == tuple(stats[f"{name}_count"] for name in names)
+    assert lake.stats().lineage_edge_count == 4
+    asked, own = list[str](), Session.query
+    monkeypatch.setattr(Session, "query", lambda self, sql, *given: (asked.append(sql), own(self, sql, *given))[1])
+    lake.stats()
+    plans = [own(session_of(lake), f"explain {sql}").fetchall()[0][1] for sql in asked if "edge" in sql]
+    assert len(plans) == 1
+    assert "UNNEST" not in plans[0], "it would hold the inputs of all entries"
 
 
 def test_read_only(lake: lf.Lake) -> None:

@@ -244,7 +244,9 @@ def stats(lake: Lake, /, *, every_folio: bool = False) -> Stats:
     Args:
         every_folio: List the folios that the library keeps for itself, as of runs, too; else they are summed up.
     """
-    return Stats.of(lake.sql, lake.version, every_folio=every_folio)
+    steady = settled(lake._session).steady()
+    state = steady.committed()
+    return Stats.of(steady.query, state.totals(), state.version, every_folio=every_folio)
 
 
 def info(lake: Lake, /, *, every_folio: bool = False) -> Info:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from lakefolio.format.names import OWN_FOLIOS, is_own_folio
+from lakefolio.format.names import is_own_folio
 from lakefolio.render import html
 from lakefolio.render.report import Report
 from lakefolio.render.text import counted, format_bytes
@@ -16,8 +16,24 @@ if TYPE_CHECKING:
     import duckdb
 
     from lakefolio.model.resolve import At
+    from lakefolio.model.totals import Total
 
 __all__ = ["Info", "RestoreReport", "Stats"]
+
+_COUNTS: Final = """
+with made_of as (
+    -- an entry that is put again says the same again
+    select any_value(lineage_count) as edges from entries where lineage_count > 0 group by entry_id
+    union all
+    select len(inputs) from stg_manifests where op = 'run'
+)
+
+select
+    (select count(*) from entries) as entry_count,
+    (select count(*) from commits) as commit_count,
+    (select count(*) from snapshots) as snapshot_count,
+    (select coalesce(sum(edges), 0)::bigint from made_of) as lineage_edge_count
+"""
 
 
 class Info(Report):
@@ -64,8 +80,18 @@ class Stats(Report):
     """Counts and sizes of a lake; see ``Lake.stats``."""
 
     @classmethod
-    def of(cls, query: Callable[[str], duckdb.DuckDBPyRelation], version: int, *, every_folio: bool) -> Stats:
-        """Collect the numbers; the views ``storage_savings``, ``entries`` and ``commits`` say the same."""
+    def of(
+        cls,
+        query: Callable[[str], duckdb.DuckDBPyRelation],
+        totals: Mapping[str, Total],
+        version: int,
+        *,
+        every_folio: bool,
+    ) -> Stats:
+        """Collect the numbers; the views of these names and ``storage_savings`` say the same.
+
+        Edges are counted off the entries: the view of them would hold the inputs of all.
+        """
         savings = query("select * from storage_savings order by folio nulls first")
         folios: list[dict[str, Any]] = []
         left_out: list[dict[str, Any]] = []
@@ -74,17 +100,13 @@ class Stats(Report):
             own = row["folio"] and is_own_folio(row["folio"])
             (left_out if own and not every_folio else folios).append(row)
         hidden = {name: sum(row[name] or 0 for row in left_out) for name in ("logical_bytes", "stored_bytes")}
-        totals = query(
-            "select (select count(*) from items) as items, (select count(*) from entries) as entries, "
-            "(select count(*) from commits) as commits, (select count(*) from snapshots) as snapshots, "
-            "(select count(*) from lineage_edges) as lineage_edges, "
-            f"(select count(*) from items where regexp_full_match(folio, '{OWN_FOLIOS}', 's')) as own_items"
-        ).fetchone()
-        assert totals is not None
-        own = totals[-1]
-        names = ("item_count", "entry_count", "commit_count", "snapshot_count", "lineage_edge_count")
+        counted_rows = query(_COUNTS)
+        counts = counted_rows.fetchone()
+        assert counts is not None
+        own = sum(total.item_count for folio, total in totals.items() if is_own_folio(folio))
         return cls(
-            **dict(zip(names, totals[:-1], strict=True)),
+            item_count=sum(total.item_count for total in totals.values()),
+            **dict(zip(counted_rows.columns, counts, strict=True)),
             version=version,
             folios=folios,
             hidden={"folio_count": len(left_out), "item_count": 0 if every_folio else own, **hidden},
