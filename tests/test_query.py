@@ -26,6 +26,7 @@ from lakefolio.process.notice import LakefolioWarning
 from lakefolio.query.compiler import Compiler
 from lakefolio.readmodels.runs import ModelRuns
 from lakefolio.session.session import Session
+from lakefolio.views import kept_rows
 
 # -- looking entries up ----------------------------------------------------------------------------------------
 
@@ -640,3 +641,26 @@ def test_a_question_holds_neither_content_nor_all_items(tmp_path: Path, monkeypa
         plan = own(session_of(lake), f"explain {sql}", params).fetchall()[0][1]
         assert "DELIM" not in plan, some
     assert [content for _, _, content, _ in session_of(lake).opened.tables] == [False]
+
+
+def test_many_items_that_were_found_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a lake of a million took 0.7 GB for as long as they were held."""
+    lake = lf.open(tmp_path / "lake")
+    with lake.batch():
+        for number in range(40):
+            lake.folio("f").add(f"x{number:02d}", number, tags=["t"])
+    few, mapped = lake.query(), list[int]()
+    own = kept_rows._mapped
+
+    def noted(*given: Any) -> pa.Table:
+        rows = own(*given)
+        mapped.append(rows.num_rows)
+        return rows
+
+    monkeypatch.setattr(kept_rows, "_mapped", noted)
+    monkeypatch.setattr(kept_rows, "_MOST_BYTES", 1_000)
+    many = lake.query()
+    assert mapped == [40]
+    assert many.to_arrow().equals(few.to_arrow())
+    assert (many.refs, list(many), many[-1], many[3:5]) == (few.refs, list(few), few[-1], few[3:5])
+    assert (many.get("x07"), many.get("f:x08"), many.get(9), len(many)) == (7, 8, 9, 40)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lakefolio import items
 from lakefolio.errors import InvalidInputError
@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 Time = str | date | datetime | None
+_ROWS_AT_ONCE: Final = 10_000
 
 
 def query(
@@ -103,6 +104,7 @@ def query(
     from lakefolio.query.dataset import PREFIX
     from lakefolio.query.near_misses import tell_near_misses, tell_unknown_keys, tell_unknown_words
     from lakefolio.query.result import QueryResult
+    from lakefolio.views.kept_rows import kept
     from lakefolio.views.sql_guard import about_where, check_expression
 
     fields.setdefault("archived", False)
@@ -134,7 +136,7 @@ def query(
         asked.limit(2**62 if limit is None else limit, offset)
     reader = lake._session.steady()
     try:
-        rows = reader.query(asked.sql, asked.params).to_arrow_table()
+        rows = kept(reader.query(asked.sql, asked.params).to_arrow_reader(_ROWS_AT_ONCE))
     except InvalidInputError as exc:
         if where is None or exc.kind != "sql":
             raise

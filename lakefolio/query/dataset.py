@@ -62,7 +62,7 @@ class Dataset(QueryResult):
     @property
     def names(self) -> list[str]:
         """The names of the members."""
-        return list(self._items)
+        return list(self._rows.column("name").to_pylist())
 
     @property
     def sources(self) -> dict[str, str]:

@@ -48,14 +48,12 @@ class QueryResult(AsFrames, Sequence["Entry"]):
         """Wrap the rows of a query of :mod:`lakefolio.query.compiler`; ``reader`` is fixed to a version."""
         self._reader = reader
         self._rows = rows
-        self._folios: list[str] = rows.column("folio").to_pylist()
-        self._items: list[str] = rows.column("name").to_pylist()
         self.version = reader.committed().version
 
     # -- entries -------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._items)
+        return int(self._rows.num_rows)
 
     def __bool__(self) -> bool:
         return len(self) > 0
@@ -75,15 +73,21 @@ class QueryResult(AsFrames, Sequence["Entry"]):
         return self._entries(range(len(self)))
 
     def _entry(self, number: int) -> Entry:
-        return self._reader.entry(self._folios[number], self._items[number])
+        ((folio, item),) = self._names(range(number, number + 1))
+        return self._reader.entry(folio, item)
 
     def _entries(self, numbers: range) -> Iterator[Entry]:
         """Yield entries, of which a page is looked up at once."""
         for start in range(0, len(numbers), _PAGE):
-            names = [(self._folios[number], self._items[number]) for number in numbers[start : start + _PAGE]]
+            names = self._names(numbers[start : start + _PAGE])
             for name, entry in self._reader.unwatched_committed().entries_called(names).items():
                 self._reader.looked_up(*name, entry)
                 yield entry
+
+    def _names(self, numbers: range) -> list[tuple[str, str]]:
+        """Return the folios and names of some of the items."""
+        some = self._rows.select(["folio", "name"]).take(pa.array(numbers, pa.int64()))
+        return list(zip(*(column.to_pylist() for column in some.columns), strict=True))
 
     @property
     def refs(self) -> list[str]:
@@ -152,8 +156,9 @@ class QueryResult(AsFrames, Sequence["Entry"]):
             return range(len(self))[ref]
         if not isinstance(ref, str):
             raise UnsupportedTypeError(f"get() got {ref!r:.60}, expected the name of an item or its number")
-        named = [f"{folio}:{item}" for folio, item in zip(self._folios, self._items, strict=True)]
-        for names in (self.refs, named, self._items):
+        called = self._names(range(len(self)))
+        named = [f"{folio}:{item}" for folio, item in called]
+        for names in (self.refs, named, [item for _, item in called]):
             if names.count(ref) == 1:
                 return names.index(ref)
             if ref in names:
