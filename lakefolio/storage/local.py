@@ -79,7 +79,7 @@ class LocalStore(Store):
         *folders, name = check_plain(key).split("/")
         if not self._by_folder:
             folder = "/".join((self.uri.rstrip("/"), *folders))
-            if make and not os.path.lexists(folder):
+            if make:
                 os.makedirs(folder, exist_ok=True)
             return None, f"{folder}/{name}"
         return self._folder(folders, make=make), name
@@ -92,16 +92,12 @@ class LocalStore(Store):
         opened = os.open(self.uri, _FOLDER)
         for name in names:
             try:
-                try:
-                    inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=opened)
-                except FileNotFoundError:
-                    if not make:
-                        raise
+                if make:
                     with contextlib.suppress(FileExistsError):
                         os.mkdir(name, dir_fd=opened)
                         if self._fsync:
                             os.fsync(opened)
-                    inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=opened)
+                inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=opened)
             except NotADirectoryError:
                 if stat.S_ISLNK(os.stat(name, dir_fd=opened, follow_symlinks=False).st_mode):
                     raise OSError(errno.ELOOP, "is a link") from None
@@ -111,27 +107,14 @@ class LocalStore(Store):
             opened = inner
         return opened
 
-    @contextlib.contextmanager
-    def _place(self, key: str, *, make: bool = False) -> Iterator[tuple[int | None, str]]:
-        """Give what :meth:`_at` returns, and close the folder afterwards."""
-        folder, name = self._at(key, make=make)
+    def _open(self, key: str) -> int:
+        """Open a regular file for reading."""
+        folder, name = self._at(key)
         try:
-            yield folder, name
+            return self._open_in(folder, name)
         finally:
             if folder is not None:
                 os.close(folder)
-
-    @contextlib.contextmanager
-    def _translated(self, action: str, key: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as exc:
-            raise translate(exc, action, key, self) from exc
-
-    def _open(self, key: str) -> int:
-        """Open a regular file for reading."""
-        with self._place(key) as (folder, name):
-            return self._open_in(folder, name)
 
     def _open_in(self, folder: int | None, name: str) -> int:
         flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)  # a FIFO would wait for its writer
@@ -146,8 +129,11 @@ class LocalStore(Store):
     # -- reading -------------------------------------------------------------------------------------------
 
     def get(self, key: str) -> memoryview:
-        with self._translated("read", key), open(self._open(key), "rb", buffering=0) as file:
-            return memoryview(file.read())
+        try:
+            with open(self._open(key), "rb", buffering=0) as file:
+                return memoryview(file.read())
+        except OSError as exc:
+            raise translate(exc, "read", key, self) from exc
 
     def find(self, key: str) -> bytes | None:
         try:
@@ -191,22 +177,35 @@ class LocalStore(Store):
             return self.find(key)  # which tells what is wrong
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        with self._translated("read", key), open(self._open(key), "rb", buffering=0) as file:
-            return os.pread(file.fileno(), length, start)
+        try:
+            with open(self._open(key), "rb", buffering=0) as file:
+                return os.pread(file.fileno(), length, start)
+        except OSError as exc:
+            raise translate(exc, "read", key, self) from exc
 
     def get_stream(
         self, key: str, chunk_bytes: int = CHUNK_BYTES, *, size_bytes: int | None = None
     ) -> Iterator[memoryview]:
-        with self._translated("read", key), open(self._open(key), "rb", buffering=0) as file:
-            left = os.fstat(file.fileno()).st_size
-            while piece := file.read(min(chunk_bytes, left + 1)):
-                left = max(left - len(piece), 0)
-                yield memoryview(piece)
+        try:
+            with open(self._open(key), "rb", buffering=0) as file:
+                left = os.fstat(file.fileno()).st_size
+                while piece := file.read(min(chunk_bytes, left + 1)):
+                    left = max(left - len(piece), 0)
+                    yield memoryview(piece)
+        except OSError as exc:
+            raise translate(exc, "read", key, self) from exc
 
     def head(self, key: str) -> ObjectInfo:
-        with self._translated("look at", key), self._place(key) as (folder, name):
-            found = os.stat(name, dir_fd=folder, follow_symlinks=not self._by_folder)
+        try:
+            folder, name = self._at(key)
+            try:
+                found = os.stat(name, dir_fd=folder, follow_symlinks=not self._by_folder)
+            finally:
+                if folder is not None:
+                    os.close(folder)
             _check_regular(found)
+        except OSError as exc:
+            raise translate(exc, "look at", key, self) from exc
         return _info(key, found)
 
     def list(self, prefix: str, *, after: str | None = None) -> Iterator[ObjectInfo]:
@@ -287,15 +286,24 @@ class LocalStore(Store):
         return True
 
     def _write(self, key: str, pieces: Iterable[Buffer], publish: Callable[..., None]) -> None:
-        with contextlib.ExitStack() as place:
-            with self._translated("write", key):
-                folder, name = place.enter_context(self._place(key, make=True))
-            above = "" if folder is not None else name[: name.rindex("/") + 1]
-            temporary = f"{above}{_TEMPORARY}{secrets.token_hex(8)}"
+        try:
             try:
-                with self._translated("write", key):
-                    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                    descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
+                folder, name = self._at(key)
+                if folder is None:
+                    os.stat(os.path.dirname(name))
+            except FileNotFoundError:
+                folder, name = self._at(key, make=True)
+        except OSError as exc:
+            raise translate(exc, "write", key, self) from exc
+        above = "" if folder is not None else name[: name.rindex("/") + 1]
+        temporary = f"{above}{_TEMPORARY}{secrets.token_hex(8)}"
+        try:
+            try:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
+            except OSError as exc:
+                raise translate(exc, "write", key, self) from exc
+            try:
                 try:
                     for piece in pieces:  # whatever the source of the content raises comes through unchanged
                         self._write_all(descriptor, piece, key)
@@ -303,32 +311,44 @@ class LocalStore(Store):
                         os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
-                with self._translated("write", key):
-                    try:
-                        publish(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-                    except FileExistsError as exc:
-                        # a folder is no object: who lost to one would look for the winner for ever
-                        raise (_not_regular(name, folder) or exc) from None
+                try:
+                    publish(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
                     if self._fsync:
                         _sync_folder(folder, above)
+                except FileExistsError as exc:
+                    # a folder is no object: who lost to one would look for the winner for ever
+                    other = _not_regular(name, folder)
+                    raise translate(other or exc, "write", key, self) from exc
+                except OSError as exc:
+                    raise translate(exc, "write", key, self) from exc
             finally:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary, dir_fd=folder)
+        finally:
+            if folder is not None:
+                os.close(folder)
 
     def _write_all(self, descriptor: int, piece: Buffer, key: str) -> None:
-        with self._translated("write", key):
+        try:
             written = os.write(descriptor, piece)
             while written < len(piece):
                 written += os.write(descriptor, memoryview(piece)[written:])
+        except OSError as exc:
+            raise translate(exc, "write", key, self) from exc
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
-            with (
-                contextlib.suppress(NotFoundError),
-                self._translated("delete", key),
-                self._place(key) as (folder, name),
-            ):
-                os.unlink(name, dir_fd=folder)
+            try:
+                folder, name = self._at(key)
+                try:
+                    os.unlink(name, dir_fd=folder)
+                finally:
+                    if folder is not None:
+                        os.close(folder)
+            except OSError as exc:
+                if isinstance(error := translate(exc, "delete", key, self), NotFoundError):
+                    continue
+                raise error from exc
 
     def discard_unfinished(self, before: datetime, *, dry_run: bool = False) -> int:
         count = 0
@@ -336,13 +356,17 @@ class LocalStore(Store):
             within = path.removeprefix(self.uri).strip("/")
             for name in names:
                 if name.startswith(_TEMPORARY):
-                    key = f"{within}/{name}".lstrip("/")
-                    with contextlib.suppress(OSError), self._place(key) as (folder, inside):
-                        found = os.stat(inside, dir_fd=folder, follow_symlinks=False)
-                        if found.st_mtime < before.timestamp():
-                            if not dry_run:
-                                os.unlink(inside, dir_fd=folder)
-                            count += 1
+                    with contextlib.suppress(OSError):
+                        folder, inside = self._at(f"{within}/{name}".lstrip("/"))
+                        try:
+                            found = os.stat(inside, dir_fd=folder, follow_symlinks=False)
+                            if found.st_mtime < before.timestamp():
+                                if not dry_run:
+                                    os.unlink(inside, dir_fd=folder)
+                                count += 1
+                        finally:
+                            if folder is not None:
+                                os.close(folder)
         return count
 
 
