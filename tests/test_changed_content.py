@@ -147,17 +147,22 @@ def changing(change: Callable[[int], None]) -> Iterator[None]:
 
 
 def upload_after(monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
-    """Change the content at the last moment: it is digested, and about to be written."""
+    """Change the content at the last moment: it is digested, and about to be written by the thread of this test.
+
+    What a background thread of another lake writes meanwhile is no such moment.
+    """
     from lakefolio.storage.local import LocalStore
 
-    original, write = LocalStore.upload, pq.ParquetWriter.write_table
+    original, write, adding = LocalStore.upload, pq.ParquetWriter.write_table, threading.get_ident()
 
     def upload(self: Any, *args: Any, **kwargs: Any) -> Any:
-        change()
+        if threading.get_ident() == adding:
+            change()
         return original(self, *args, **kwargs)
 
     def write_table(self: Any, *args: Any, **kwargs: Any) -> Any:
-        change()
+        if threading.get_ident() == adding:
+            change()
         return write(self, *args, **kwargs)
 
     monkeypatch.setattr(LocalStore, "upload", upload)

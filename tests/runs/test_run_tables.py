@@ -128,7 +128,7 @@ def test_a_long_list_says_that_it_is_cut(lake, monkeypatch):
 
 def test_a_run_shows_between_what_its_metrics_lay(lake):
     out, _ = lakefolio(lake, "run", "show", "fold-0")
-    assert "val/loss = 2.0  (best 1 at step 1, 1 to 3)" in out
+    assert "val/loss = 2  (best 1 at step 1, 1 to 3)" in out
     assert f"part of        sweep ({lake.get_run('sweep').run_id[-8:]})" in out
     out, _ = lakefolio(lake, "run", "show", "sweep")
     assert "parts          fold-0 (" in out
