@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,8 +29,8 @@ _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
     "target",
     metavar="FILE",
     shell_complete=files,
-    help="The page of the lake as one file: a path, or an address: s3://bucket/site/index.html, or s3://bucket/site/ "
-    "for index.html there.",
+    help="The page of the lake as one file: a path, - for stdout, or an address: s3://bucket/site/index.html, or "
+    "s3://bucket/site/ for index.html there.",
 )
 @click.option(
     "--croissant",
@@ -136,6 +137,8 @@ def _freeze(app: App, target: str, force: bool) -> None:
         if _ADDRESS.match(target):
             frozen = freeze(lake, progress=progress)
             target = _put(lake, target, frozen.html, force)
+        elif target == "-":
+            frozen = freeze(lake, progress=progress)
         else:
             made = []
 
@@ -147,6 +150,9 @@ def _freeze(app: App, target: str, force: bool) -> None:
             (frozen,) = made
     if frozen.left_out:
         app.output.note(frozen.left_out)
+    if target == "-":
+        sys.stdout.buffer.write(frozen.html)
+        return
     app.output.emit(
         {"path": target, **frozen.to_dict()},
         f"wrote {target}: version {frozen.version}, {format_bytes(len(frozen.html))}",

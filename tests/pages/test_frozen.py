@@ -90,6 +90,15 @@ def test_the_command_writes_a_file_and_replaces_none_unasked(
     assert CliRunner().invoke(cli, ["--lake", str(stall), "export", "--html", str(target), "--force"]).exit_code == 0
 
 
+def test_the_command_writes_to_stdout(stall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    done = CliRunner().invoke(cli, ["--lake", str(stall), "export", "--html", "-"])
+    assert done.exit_code == 0, done.output
+    assert frozen_data(done.stdout.encode())["version"] == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_the_command_puts_a_site_beside_the_lake(stall: Path, s3_uri: str) -> None:
     done = CliRunner().invoke(cli, ["--lake", str(stall), "export", "--html", f"{s3_uri}/site/"])
     assert done.exit_code == 0, done.output
