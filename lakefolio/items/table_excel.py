@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import io
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -215,7 +216,9 @@ def write_excel(table: pa.Table, target: Path) -> None:
     except BaseException:
         sheet.close()  # its file would be closed before its writer otherwise
         raise
-    book.save(target)
+    made = io.BytesIO()  # a file that could not be completed would be completed again, in vain, when it is collected
+    book.save(made)
+    target.write_bytes(made.getbuffer())
 
 
 def _cell(openpyxl: Any, sheet: Any, value: Any) -> Any:

@@ -270,10 +270,14 @@ def write_hdf5(table: pa.Table, target: Path) -> None:
     records = np.empty(table.num_rows, dtype=[(name, dtype) for name, dtype, _ in fields])
     for field_name, _, values in fields:
         records[field_name] = values
-    with h5py.File(target, "w") as file:
+    # in memory: a file that the library could not complete ends the process when it is closed
+    with h5py.File(target, "w", driver="core", backing_store=False) as file:
         made = file.create_dataset("data", data=records, chunks=True if len(records) else None)
         notes = (table.schema.metadata or {}).get(_NOTE)
         for key, value in (json.loads(notes) if notes else {}).items():
             made.attrs[key] = value
         if flags:
             made.attrs[_FLAGS] = flags
+        file.flush()
+        image = file.id.get_file_image()
+    target.write_bytes(image)

@@ -9,6 +9,7 @@ computed (``trusted_schema``), within the limits of the process.
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -99,17 +100,26 @@ def chosen_table(there: list[str], table: str | None, where: str) -> str:
 
 
 def write_sqlite(table: pa.Table, target: Path) -> None:
-    """Write a table to a new SQLite file. Decimals, dates and times become texts, true and false 1 and 0."""
+    """Write a table to a new SQLite file. Decimals, dates and times become texts, true and false 1 and 0.
+
+    Raises:
+        OSError: The file can't be written.
+    """
     from lakefolio.items.table_export import plain_rows
 
     with contextlib.closing(sqlite3.connect(target)) as connection:
         columns = ", ".join(f"{sql_id(one.name)} {_declared(one.type)}" for one in table.schema)
-        connection.execute(f"CREATE TABLE data ({columns})")
         marks = ", ".join("?" * len(table.schema))
         insert = f"INSERT INTO data VALUES ({marks})"
-        for rows in plain_rows(table, keep=(bytes,)):
-            connection.executemany(insert, [tuple(map(_stored, row)) for row in rows])
-        connection.commit()
+        try:
+            connection.execute(f"CREATE TABLE data ({columns})")
+            for rows in plain_rows(table, keep=(bytes,)):
+                connection.executemany(insert, [tuple(map(_stored, row)) for row in rows])
+            connection.commit()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
+                raise
+            raise OSError(errno.EIO, str(exc)) from exc
 
 
 def _stored(value: object) -> Any:

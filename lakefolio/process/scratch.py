@@ -132,10 +132,17 @@ def named_if_full(folder: str | Path | None = None, variable: str = "TMPDIR") ->
     except LakefolioError:
         raise
     except OSError as exc:
+        place = str(tempfile.gettempdir() if folder is None else folder)
+        if exc.errno == errno.EFBIG:
+            raise StorageError(
+                f"{place!r}, the folder for temporary files, can't hold so large a file",
+                kind="no-space",
+                hint=f"raise the limit (ulimit -f), or set {variable} to a folder without one",
+                path=place,
+            ) from exc
         full = exc.errno in _FULL or "No space left" in str(exc)  # Arrow notes no number
         if not full and exc.errno not in _CLOSED:
             raise
-        place = str(tempfile.gettempdir() if folder is None else folder)
         raise StorageError(
             f"no space is left in {place!r}, the folder for temporary files"
             if full

@@ -6,6 +6,7 @@ network, extensions and settings, and one table is read.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,7 @@ def write_duckdb(table: pa.Table, target: Path) -> None:
 
     Raises:
         UnsupportedTypeError: If DuckDB can't hold a value of a column; ``column`` names it.
+        OSError: The file can't be written.
     """
     for lost in (one for one in table.schema if is_cut(table.column(one.name))):
         raise UnsupportedTypeError(
@@ -87,7 +89,11 @@ def write_duckdb(table: pa.Table, target: Path) -> None:
 
 def _write(table: pa.Table, target: Path) -> None:
     target.unlink(missing_ok=True)
-    with duckdb.connect(str(target)) as connection:
-        connection.execute("set enable_progress_bar = false")
-        connection.register("lakefolio_rows", table)
-        connection.execute("create table data as select * from lakefolio_rows")
+    try:
+        with duckdb.connect(str(target)) as connection:
+            connection.execute("set enable_progress_bar = false")
+            connection.register("lakefolio_rows", table)
+            connection.execute("create table data as select * from lakefolio_rows")
+    except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as exc:
+        target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
+        raise OSError(errno.EIO, str(exc).rpartition(": ")[2]) from exc

@@ -1,6 +1,7 @@
 """Items as local files: the format that the name asks for is really written, or a refusal lists those there are."""
 
 import datetime as dt
+import gc
 import gzip
 import json
 import math
@@ -282,3 +283,23 @@ def test_a_value_that_a_format_cannot_hold_is_refused_by_column(
         assert not Path(f"far.{format}").exists()
     folio.export("far", "far.parquet")
     assert pq.read_table("far.parquet").column("far").type == column.type
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("ending", ["csv", "xlsx", "db", "duckdb", "h5", "parquet"])
+def test_a_file_that_can_not_be_written_is_one_error_and_nothing_is_left(tmp_path: Path, ending: str) -> None:
+    resource = pytest.importorskip("resource", reason="Windows has no limit of the size of files")
+    folio = lf.open(tmp_path / "lake").folio("f")
+    folio.add("t", pa.table({"x": np.random.default_rng(0).random(2_000)}))
+    target = tmp_path / "out" / f"t.{ending}"
+    target.parent.mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(lf.StorageError, match=r"can't (be written|hold so large a file)") as caught:
+            folio.export("t", target)
+        gc.collect()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.kind == ("no-space" if ending == "parquet" else "local-write-failed")  # a copy is cached first
+    assert list(target.parent.iterdir()) == []
