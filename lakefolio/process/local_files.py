@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -26,6 +27,16 @@ _KINDS: Final = (
 
 _ADDRESS = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
 """The beginning of a URI that was taken for a path."""
+
+_ELSEWHERE: Final = "choose a place that you may write to"
+_WHAT_HELPS: Final = {
+    errno.ENOSPC: "free some space there, or choose another place",
+    errno.EDQUOT: "free some space there, or choose another place",
+    errno.EFBIG: "raise the limit (ulimit -f), or choose a place without one",
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+}
 
 
 def publish(target: Path, write: Callable[[Path], object], *, force: bool = False, over_empty: bool = False) -> None:
@@ -57,7 +68,10 @@ def publish(target: Path, write: Callable[[Path], object], *, force: bool = Fals
         if exc.errno is None:  # an error of the library
             raise
         raise StorageError(
-            f"{str(target)!r} can't be written: {exc.strerror}", kind="local-write-failed", path=str(target)
+            f"{str(target)!r} can't be written: {exc.strerror}",
+            kind="local-write-failed",
+            hint=_WHAT_HELPS.get(exc.errno),
+            path=str(target),
         ) from exc
 
 
