@@ -54,7 +54,13 @@ def provenance(folio: Folio, /, name: str, *, at: At = None) -> Provenance:
 
 
 def lineage(folio: Folio, /, name: str, *, depth: int | None = None, limit: int | None = None) -> Lineage:
-    """Return the lineage of an item; see ``Lake.lineage``."""
+    """Return the lineage of an item, a graph of exact versions; see ``Lake.lineage``.
+
+    Args:
+        name: The item.
+        depth: How many steps to go each way at most.
+        limit: How many nodes to return each way at most, the nearest. ``complete`` says whether these are all.
+    """
     from lakefolio.session.history_queries import lineage_of
 
     return lineage_of(*folio._core.find(name), depth, limit)
