@@ -1,4 +1,7 @@
-"""Entries and snapshots, as rows of ``manifests`` record them, and the questions a state answers (pure: no I/O)."""
+"""Entries and snapshots, as rows of ``manifests`` record them, and the questions a state answers (pure: no I/O).
+
+Slightly longer than most modules: an entry of one row, and lists of entries made by column, read the same fields.
+"""
 
 from __future__ import annotations
 
