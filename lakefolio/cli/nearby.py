@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from difflib import SequenceMatcher
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from lakefolio.format.layout import MARKER
 
 __all__ = ["lakes_here", "lakes_near"]
 
-_MOST_LOOKED_AT: Final = 500
+_MOST_LOOKED_AT: Final = 2_000
 _MOST_SHOWN: Final = 3
 _FIRST_KEYS: Final = 1000
 """What one request for a listing returns; lakes behind these keys are not found."""
@@ -24,21 +25,18 @@ _MOST_ASKED: Final = 12
 
 def lakes_here(place: str | Path = ".") -> list[str]:
     """Return the lakes among a folder itself and the first few folders in it, as paths from there."""
-    if Path(place, MARKER).is_file():
-        return ["."]
-    try:
-        with os.scandir(place) as found:
-            folders = sorted(one.name for one in islice(found, _MOST_LOOKED_AT) if one.is_dir())
-    except OSError:  # a directory that is gone or can't be read
-        return []
-    return [one for one in folders if Path(place, one, MARKER).is_file()][:_MOST_SHOWN]
+    return _lakes_in(place)[:_MOST_SHOWN]
 
 
 def lakes_near(uri: str) -> list[str]:
-    """Return the addresses of lakes below an address where no lake lies, else of those beside it."""
+    """Return the addresses of lakes below an address where no lake lies, else of those beside it.
+
+    Of the latter in a folder, those whose names are most like the name in the address.
+    """
     if "://" not in uri:
         here = Path(os.path.abspath(uri))
-        return _joined(here) or _joined(here.parent)
+        beside = sorted(_lakes_in(here.parent), key=lambda one: -SequenceMatcher(None, one, here.name).ratio())
+        return [str(here / one) for one in lakes_here(here)] or [str(here.parent / one) for one in beside[:_MOST_SHOWN]]
     if uri.lower().startswith("file:"):  # all below it would be listed
         return []
     place = uri.rstrip("/")
@@ -49,8 +47,15 @@ def lakes_near(uri: str) -> list[str]:
     return []
 
 
-def _joined(place: Path) -> list[str]:
-    return [str(place / one) for one in lakes_here(place)]
+def _lakes_in(place: str | Path) -> list[str]:
+    if Path(place, MARKER).is_file():
+        return ["."]
+    try:
+        with os.scandir(place) as found:
+            folders = sorted(one.name for one in islice(found, _MOST_LOOKED_AT) if one.is_dir())
+    except OSError:  # a directory that is gone or can't be read
+        return []
+    return [one for one in folders if Path(place, one, MARKER).is_file()]
 
 
 def _below(uri: str) -> Iterator[str]:

@@ -109,6 +109,12 @@ def test_a_wrong_address_names_the_lakes_near_it(said, run) -> None:
         assert said("ls", "--lake", wrong, code=3).hint.endswith(f"lakefolio init {wrong}; found near: {mine}")
 
 
+def test_of_many_lakes_near_a_wrong_address_those_most_alike_are_named(said, run) -> None:
+    for name in ("a", "b", "c", "mine", "z"):
+        run("init", f"data/{name}")
+    assert f"; found near: {Path('data/mine').resolve()}, " in said("ls", "--lake", "data/mien", code=3).hint
+
+
 def test_a_wrong_address_in_a_bucket_names_the_lakes_near_it(said, run, s3_server, monkeypatch) -> None:
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
